@@ -1,0 +1,7 @@
+//! The vocabulary of Trunkline and its sans-IO cores.
+//!
+//! Nothing here opens a socket, reads a clock, spawns a task or logs. Time comes in as an argument, effects go out as
+//! values, and the outside world is a handful of traits in `ports`.
+
+pub mod private;
+pub mod use_case;
