@@ -72,7 +72,12 @@ pub struct InferenceSettings {
 
 impl Default for InferenceSettings {
     fn default() -> Self {
-        Self { max_tokens: 1600, temperature: 0.3, top_p: None, stop_sequences: Vec::new() }
+        Self {
+            max_tokens: 1600,
+            temperature: 0.3,
+            top_p: None,
+            stop_sequences: Vec::new(),
+        }
     }
 }
 
@@ -138,7 +143,8 @@ pub struct Sentences {
 impl Default for Sentences {
     fn default() -> Self {
         Self {
-            failure: "I'm sorry, I'm having trouble answering right now. Could you say that again?".to_owned(),
+            failure: "I'm sorry, I'm having trouble answering right now. Could you say that again?"
+                .to_owned(),
             busy: "All our lines are busy at the moment. Please call again in a few minutes.".to_owned(),
             waiting: "One moment, please.".to_owned(),
             goodbye: "Goodbye.".to_owned(),

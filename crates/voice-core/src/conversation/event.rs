@@ -1,0 +1,91 @@
+//! What goes into a conversation and what comes out of it. Both enums are closed on purpose.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::history::Record;
+use crate::message::{GenerationId, RunId};
+use crate::ports::ToolResult;
+use crate::use_case::Tool;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A final utterance. A sentence may come as several.
+    CallerSaid {
+        text: String,
+    },
+    /// The caller talked over the agent and the carrier dropped what it had not played. `heard` is the fragment of the
+    /// clause that was cut; clauses before it came as [`Event::Played`].
+    CallerInterrupted {
+        heard: String,
+    },
+    /// One key of the keypad.
+    KeyPressed {
+        key: char,
+    },
+    /// A clause was played to its end.
+    Played {
+        text: String,
+    },
+    GenerationText {
+        generation: GenerationId,
+        text: String,
+    },
+    /// A complete tool call; `arguments` is JSON text as the model wrote it.
+    GenerationToolCall {
+        generation: GenerationId,
+        id: String,
+        name: String,
+        arguments: String,
+    },
+    GenerationFinished {
+        generation: GenerationId,
+    },
+    GenerationFailed {
+        generation: GenerationId,
+    },
+    ToolFinished {
+        run: RunId,
+        result: ToolResult,
+    },
+    CallerHungUp,
+    /// The instant last returned by `next_deadline` has passed.
+    DeadlineReached,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Ask the model to answer the history as it is now.
+    StartGeneration {
+        generation: GenerationId,
+    },
+    CancelGeneration {
+        generation: GenerationId,
+    },
+    StartTool {
+        run: RunId,
+        tool: Arc<Tool>,
+        input: Value,
+    },
+    CancelTool {
+        run: RunId,
+    },
+    /// Send text to be spoken; `last` ends the talk cycle.
+    Say {
+        text: String,
+        last: bool,
+    },
+    /// Write to the journal.
+    Record(Record),
+    End(EndReason),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    CallerHungUp,
+    /// The agent ended the call.
+    AgentEnded {
+        handoff_data: Option<String>,
+    },
+}

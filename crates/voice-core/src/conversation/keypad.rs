@@ -1,0 +1,146 @@
+//! Keys that the caller presses: handled by the use case's menu, or told to the model.
+
+use std::time::{Duration, Instant};
+
+use super::{Action, Arguments, Conversation, Phase};
+use crate::message::{ToolCall, ToolCallId};
+use crate::use_case::KeypadHandler;
+
+/// Keys that were pressed and not acted on yet.
+#[derive(Debug, Default)]
+pub(super) enum Keypad {
+    #[default]
+    Clear,
+    /// Keys for the model, collected until the caller pauses: a number is one message, not many.
+    Collecting { keys: String, due: Instant },
+    /// A key of the menu, pressed over the agent's voice. The carrier reports the interruption after the key; answering
+    /// before that would have the answer taken for what was interrupted.
+    Waiting { key: char, due: Instant },
+}
+
+/// Longer than people take between two keys of a number.
+const BETWEEN_KEYS: Duration = Duration::from_millis(600);
+/// The carrier reports an interruption right behind the key that caused it.
+const INTERRUPTION_FOLLOWS: Duration = Duration::from_millis(200);
+
+impl Keypad {
+    pub(super) const fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Clear => None,
+            Self::Collecting { due, .. } | Self::Waiting { due, .. } => Some(*due),
+        }
+    }
+}
+
+impl Conversation {
+    pub(super) fn key_pressed(&mut self, now: Instant, key: char, actions: &mut Vec<Action>) {
+        if let Keypad::Collecting { keys, due } = &mut self.keypad
+            && !self.use_case.keypad.contains_key(&key)
+        {
+            // People end a number with # by habit.
+            if key == '#' {
+                return self.act_on_keys(now, actions);
+            }
+            keys.push(' ');
+            keys.push(key);
+            *due = now + BETWEEN_KEYS;
+            return;
+        }
+        self.act_on_keys(now, actions);
+        if !self.use_case.keypad.contains_key(&key) {
+            self.keypad = Keypad::Collecting {
+                keys: key.to_string(),
+                due: now + BETWEEN_KEYS,
+            };
+        } else if self.playback.is_idle() {
+            self.press(now, key, actions);
+        } else {
+            self.keypad = Keypad::Waiting {
+                key,
+                due: now + INTERRUPTION_FOLLOWS,
+            };
+        }
+    }
+
+    pub(super) fn keys_are_due(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.keypad.due().is_some_and(|due| due <= now) {
+            self.act_on_keys(now, actions);
+        }
+    }
+
+    /// The interruption that a key of the menu caused has been dealt with.
+    pub(super) fn keys_are_clear(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if let Keypad::Waiting { .. } = self.keypad {
+            self.act_on_keys(now, actions);
+        }
+    }
+
+    /// Does what the keys pressed so far ask for.
+    pub(super) fn act_on_keys(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        match std::mem::take(&mut self.keypad) {
+            Keypad::Clear => {}
+            Keypad::Collecting { keys, .. } => {
+                self.caller_said(&format!("(The caller pressed {keys} on the keypad.)"), actions);
+            }
+            Keypad::Waiting { key, .. } => self.press(now, key, actions),
+        }
+    }
+
+    /// Does what the menu says for a key.
+    fn press(&mut self, now: Instant, key: char, actions: &mut Vec<Action>) {
+        let Some(handler) = self.use_case.keypad.get(&key).cloned() else {
+            return;
+        };
+        if let Phase::RunningTools(_) = self.phase {
+            // Nothing may come between a tool call and its outcome, so the model deals with the key.
+            return self.caller_said(&format!("(The caller pressed {key} on the keypad.)"), actions);
+        }
+        self.stop_generation(actions);
+        let (text, tool) = match handler {
+            KeypadHandler::Reply { text } => (text, None),
+            KeypadHandler::Run { tool } => (String::new(), Some(tool)),
+            KeypadHandler::ReplyAndRun { text, tool } => (text, Some(tool)),
+        };
+        if let Some(tool) = &tool
+            && !self.use_case.tools.iter().any(|known| known.name == *tool)
+        {
+            return self.press_without_tool(key, text, actions);
+        }
+        self.history
+            .push_caller(&format!("(The caller pressed {key} on the keypad.)"));
+        let generation = self.new_generation_id();
+        let call = tool.map(|name| {
+            let id = ToolCallId(format!("keypad-{generation}"));
+            ToolCall {
+                id,
+                name,
+                input: serde_json::json!({}),
+            }
+        });
+        let message = self.history.push_agent(&text, call.iter().cloned().collect());
+        if !text.is_empty() {
+            self.playback.push(Some(message), &text);
+            self.say(text, actions);
+            self.end_talk_cycle(actions);
+        }
+        if let Some(call) = call {
+            self.run_tools(now, generation, 0, vec![(call, Arguments::Sound)], actions);
+        }
+    }
+
+    /// The menu promises a tool that does not exist: the caller must not wait for it, so the model goes on.
+    fn press_without_tool(&mut self, key: char, text: String, actions: &mut Vec<Action>) {
+        let told = if text.is_empty() {
+            String::new()
+        } else {
+            format!(" and was told: {text:?}")
+        };
+        self.history.push_caller(&format!(
+            "(The caller pressed {key} on the keypad{told}. What the key should do is not available.)"
+        ));
+        if !text.is_empty() {
+            self.say_aside(text, actions);
+        }
+        self.generate(0, actions);
+    }
+}

@@ -1,0 +1,345 @@
+//! One text conversation: who holds the floor, which generation is live, what was said and what was heard.
+//!
+//! A pure state machine. Every input carries `now`, every effect is an [`Action`], and no input can make it fail: what is
+//! stale or impossible is ignored. Sockets, models, tools and the journal belong to the driver.
+
+mod event;
+mod keypad;
+mod tool_runs;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use event::{Action, EndReason, Event};
+
+use crate::history::{History, Sequence};
+use crate::message::{GenerationId, Message, ToolCall, ToolCallId};
+use crate::playback::Playback;
+use crate::speech_filter::SpeechFilter;
+use crate::use_case::UseCase;
+use keypad::Keypad;
+use tool_runs::ToolRuns;
+
+/// One per call.
+#[derive(Debug)]
+pub struct Conversation {
+    use_case: Arc<UseCase>,
+    phase: Phase,
+    history: History,
+    playback: Playback,
+    keypad: Keypad,
+    next_generation: u32,
+    /// Text was sent since the talk cycle was last ended.
+    talking: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing runs: the caller has the floor, or the agent's words are still playing.
+    Listening,
+    Generating(Generation),
+    RunningTools(ToolRuns),
+    Ended,
+}
+
+#[derive(Debug)]
+struct Generation {
+    id: GenerationId,
+    /// How often tools have run since the caller last spoke.
+    round: u32,
+    filter: SpeechFilter,
+    /// The agent's message, once it has a word.
+    message: Option<Sequence>,
+    tool_calls: Vec<(ToolCall, Arguments)>,
+}
+
+/// Whether the model wrote arguments that can be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arguments {
+    Sound,
+    Broken,
+}
+
+/// After this many rounds of tools in one turn no more are run: the model is told to answer.
+const MAX_TOOL_ROUNDS: u32 = 8;
+
+impl Conversation {
+    /// A conversation of which nothing was said yet, except a greeting that the carrier speaks by itself.
+    pub fn new(use_case: Arc<UseCase>, greeting: Option<&str>) -> Self {
+        let mut conversation = Self::resume(use_case, History::default(), 0);
+        if let Some(greeting) = greeting {
+            conversation.playback.push(None, greeting);
+        }
+        conversation
+    }
+
+    /// Goes on with a dialogue that another session began. `next_generation` must be higher than any id it used.
+    pub fn resume(use_case: Arc<UseCase>, history: History, next_generation: u32) -> Self {
+        Self {
+            use_case,
+            phase: Phase::Listening,
+            history,
+            playback: Playback::default(),
+            keypad: Keypad::default(),
+            next_generation,
+            talking: false,
+        }
+    }
+
+    /// Answers what a resumed dialogue left unanswered.
+    pub fn begin(&mut self, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Listening) && self.history.last().is_some_and(Message::is_callers) {
+            self.generate(0, actions);
+        }
+    }
+
+    /// Applies one event and appends the effects to `actions`.
+    pub fn handle(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Ended) {
+            return;
+        }
+        match event {
+            Event::CallerSaid { text } => {
+                self.act_on_keys(now, actions);
+                self.caller_said(&text, actions);
+            }
+            Event::CallerInterrupted { heard } => {
+                self.interrupt(&heard, actions);
+                self.keys_are_clear(now, actions);
+            }
+            Event::KeyPressed { key } => self.key_pressed(now, key, actions),
+            Event::Played { text } => {
+                self.playback.played(&text);
+                self.hasten_terminal_runs(now);
+            }
+            Event::GenerationText { generation, text } => self.generation_text(generation, &text, actions),
+            Event::GenerationToolCall {
+                generation,
+                id,
+                name,
+                arguments,
+            } => {
+                self.generation_tool_call(generation, id, name, &arguments);
+            }
+            Event::GenerationFinished { generation } => self.generation_finished(now, generation, actions),
+            Event::GenerationFailed { generation } => {
+                if matches!(&self.phase, Phase::Generating(live) if live.id == generation) {
+                    self.apologise(actions);
+                }
+            }
+            Event::ToolFinished { run, result } => self.tool_finished(&run, result, actions),
+            Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
+            Event::DeadlineReached => {
+                self.keys_are_due(now, actions);
+                self.tool_deadlines(now, actions);
+            }
+        }
+        actions.extend(self.history.take_changes().into_iter().map(Action::Record));
+    }
+
+    /// When [`Event::DeadlineReached`] is wanted next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let runs = match &self.phase {
+            Phase::RunningTools(runs) => runs.next_deadline(),
+            Phase::Listening | Phase::Generating(_) | Phase::Ended => None,
+        };
+        [self.keypad.due(), runs].into_iter().flatten().min()
+    }
+
+    /// The dialogue as the model may see it.
+    pub fn messages(&self) -> Vec<Arc<Message>> {
+        self.history.messages()
+    }
+
+    pub fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    fn caller_said(&mut self, text: &str, actions: &mut Vec<Action>) {
+        if text.trim().is_empty() {
+            return;
+        }
+        if let Phase::RunningTools(_) = self.phase {
+            return self.caller_said_during_tools(text, actions);
+        }
+        let round = self.stop_generation(actions);
+        self.history.push_caller(text);
+        self.generate(round, actions);
+    }
+
+    /// The caller talked over the agent: stop everything, and remember only what was heard.
+    fn interrupt(&mut self, heard: &str, actions: &mut Vec<Action>) {
+        self.stop_generation(actions);
+        self.end_talk_cycle(actions);
+        for cut in self.playback.interrupted(heard) {
+            self.history.cut(cut.message, &cut.heard);
+        }
+        self.interrupt_tools(actions);
+    }
+
+    /// Cancels the live generation; what it said so far is a message. Returns its round of tools if it said nothing, so
+    /// that the next one goes on with the same turn.
+    fn stop_generation(&mut self, actions: &mut Vec<Action>) -> u32 {
+        let Phase::Generating(generation) = &self.phase else {
+            return 0;
+        };
+        let (id, said_something, round) = (generation.id, generation.message.is_some(), generation.round);
+        self.phase = Phase::Listening;
+        actions.push(Action::CancelGeneration { generation: id });
+        if !said_something {
+            return round;
+        }
+        self.history.close_agent(Vec::new());
+        self.end_talk_cycle(actions);
+        0
+    }
+
+    fn generate(&mut self, round: u32, actions: &mut Vec<Action>) {
+        let id = self.new_generation_id();
+        let filter = SpeechFilter::default();
+        self.phase = Phase::Generating(Generation {
+            id,
+            round,
+            filter,
+            message: None,
+            tool_calls: Vec::new(),
+        });
+        actions.push(Action::StartGeneration { generation: id });
+    }
+
+    fn new_generation_id(&mut self) -> GenerationId {
+        let id = GenerationId(self.next_generation);
+        self.next_generation += 1;
+        id
+    }
+
+    fn generation_text(&mut self, id: GenerationId, text: &str, actions: &mut Vec<Action>) {
+        if let Phase::Generating(live) = &mut self.phase
+            && live.id == id
+        {
+            let speakable = live.filter.push(text);
+            self.say_generated(speakable, actions);
+        }
+    }
+
+    /// Speaks words of the live generation.
+    fn say_generated(&mut self, text: String, actions: &mut Vec<Action>) {
+        let Phase::Generating(live) = &mut self.phase else {
+            return;
+        };
+        if text.is_empty() {
+            return;
+        }
+        let message = *live.message.get_or_insert_with(|| self.history.open_agent());
+        self.history.append_agent(&text);
+        self.playback.push(Some(message), &text);
+        self.say(text, actions);
+    }
+
+    fn say(&mut self, text: String, actions: &mut Vec<Action>) {
+        self.talking = true;
+        actions.push(Action::Say { text, last: false });
+    }
+
+    fn end_talk_cycle(&mut self, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.talking) {
+            actions.push(Action::Say {
+                text: String::new(),
+                last: true,
+            });
+        }
+    }
+
+    /// Speaks a whole sentence that is no part of the dialogue.
+    fn say_aside(&mut self, text: String, actions: &mut Vec<Action>) {
+        self.playback.push(None, &text);
+        actions.push(Action::Say { text, last: true });
+    }
+
+    fn generation_tool_call(&mut self, id: GenerationId, call_id: String, name: String, arguments: &str) {
+        let Phase::Generating(live) = &mut self.phase else {
+            return;
+        };
+        let call_id = ToolCallId(call_id);
+        if live.id != id || live.tool_calls.iter().any(|(call, _)| call.id == call_id) {
+            return;
+        }
+        let (input, arguments) = match serde_json::from_str(arguments) {
+            Ok(input @ serde_json::Value::Object(_)) => (input, Arguments::Sound),
+            _ if arguments.trim().is_empty() => (serde_json::json!({}), Arguments::Sound),
+            _ => (serde_json::json!({}), Arguments::Broken),
+        };
+        live.tool_calls.push((
+            ToolCall {
+                id: call_id,
+                name,
+                input,
+            },
+            arguments,
+        ));
+    }
+
+    fn generation_finished(&mut self, now: Instant, id: GenerationId, actions: &mut Vec<Action>) {
+        let rest = match &mut self.phase {
+            Phase::Generating(live) if live.id == id => live.filter.finish(),
+            _ => return,
+        };
+        self.say_generated(rest, actions);
+        let Phase::Generating(generation) = std::mem::replace(&mut self.phase, Phase::Listening) else {
+            return;
+        };
+        let calls = generation.tool_calls;
+        if calls.is_empty() || generation.round > MAX_TOOL_ROUNDS {
+            if generation.message.is_none() {
+                // Neither a word nor something to do: silence would be the worst answer.
+                return self.apologise(actions);
+            }
+            self.history.close_agent(Vec::new());
+            return self.end_talk_cycle(actions);
+        }
+        if generation.message.is_none() {
+            self.history.open_agent();
+        }
+        self.history
+            .close_agent(calls.iter().map(|(call, _)| call.clone()).collect());
+        self.end_talk_cycle(actions);
+        self.run_tools(now, generation.id, generation.round, calls, actions);
+    }
+
+    /// The model did not answer: the caller hears a sentence instead.
+    fn apologise(&mut self, actions: &mut Vec<Action>) {
+        let sentence = self.use_case.sentences.failure.clone();
+        let open = match std::mem::replace(&mut self.phase, Phase::Listening) {
+            Phase::Generating(generation) => generation.message,
+            _ => None,
+        };
+        let (message, sentence) = match open {
+            Some(message) => (message, format!(" {sentence}")),
+            None => (self.history.open_agent(), sentence),
+        };
+        self.history.append_agent(&sentence);
+        self.history.close_agent(Vec::new());
+        self.playback.push(Some(message), &sentence);
+        self.say(sentence, actions);
+        self.end_talk_cycle(actions);
+    }
+
+    fn end(&mut self, reason: EndReason, actions: &mut Vec<Action>) {
+        self.stop_generation(actions);
+        if reason == EndReason::CallerHungUp {
+            for cut in self.playback.interrupted("") {
+                self.history.cut(cut.message, &cut.heard);
+            }
+        }
+        self.abandon_tools(actions);
+        actions.extend(self.history.take_changes().into_iter().map(Action::Record));
+        self.phase = Phase::Ended;
+        self.keypad = Keypad::Clear;
+        actions.push(Action::End(reason));
+    }
+}

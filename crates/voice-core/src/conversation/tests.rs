@@ -1,0 +1,639 @@
+//! Conversations as they happen, one test each. The rules that hold for any order of events are in `properties`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Action, Conversation, EndReason, Event};
+use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCallId, ToolOutcome};
+use crate::ports::{Effect, ToolResult};
+use crate::use_case::{Channel, InferenceSettings, KeypadHandler, OnInterrupt, Sentences, Tool, UseCase};
+
+pub(super) fn tool(name: &str) -> Tool {
+    Tool {
+        name: name.to_owned(),
+        description: None,
+        input_schema: json!({"type": "object"}),
+        handler: name.to_owned(),
+        timeout: Duration::from_secs(10),
+        on_interrupt: OnInterrupt::Finish,
+        terminal: false,
+        filler: None,
+    }
+}
+
+pub(super) fn use_case() -> UseCase {
+    let mut cancellable = tool("search");
+    cancellable.on_interrupt = OnInterrupt::Cancel;
+    cancellable.filler = Some("Searching.".to_owned());
+    UseCase {
+        name: "test".to_owned(),
+        title: None,
+        description: None,
+        prompt: String::new(),
+        channel: Channel::ConversationRelay,
+        relay_attributes: BTreeMap::new(),
+        languages: Vec::new(),
+        model: None,
+        fallback_models: Vec::new(),
+        inference: InferenceSettings::default(),
+        guardrail: None,
+        tools: [tool("order"), cancellable, tool("end_call")]
+            .map(Arc::new)
+            .to_vec(),
+        keypad: BTreeMap::from([
+            (
+                '1',
+                KeypadHandler::Reply {
+                    text: "We open at nine.".to_owned(),
+                },
+            ),
+            (
+                '2',
+                KeypadHandler::Run {
+                    tool: "order".to_owned(),
+                },
+            ),
+            (
+                '3',
+                KeypadHandler::ReplyAndRun {
+                    text: "Let me order.".to_owned(),
+                    tool: "order".to_owned(),
+                },
+            ),
+            (
+                '4',
+                KeypadHandler::ReplyAndRun {
+                    text: "Looking.".to_owned(),
+                    tool: "gone".to_owned(),
+                },
+            ),
+        ]),
+        sentences: Sentences::default(),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test needs some instant to count from"
+)]
+pub(super) fn beginning() -> Instant {
+    Instant::now()
+}
+
+/// A conversation under test: events in, words out.
+struct Stage {
+    conversation: Conversation,
+    now: Instant,
+    actions: Vec<Action>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            conversation: Conversation::new(Arc::new(use_case()), None),
+            now: beginning(),
+            actions: Vec::new(),
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> &mut Self {
+        self.actions.clear();
+        self.conversation.handle(self.now, event, &mut self.actions);
+        self.actions.retain(|action| !matches!(action, Action::Record(_)));
+        self
+    }
+
+    fn wait(&mut self, milliseconds: u64) -> &mut Self {
+        self.now += Duration::from_millis(milliseconds);
+        self.handle(Event::DeadlineReached)
+    }
+
+    fn say(&mut self, text: &str) -> &mut Self {
+        self.handle(Event::CallerSaid {
+            text: text.to_owned(),
+        })
+    }
+
+    fn interrupt(&mut self, heard: &str) -> &mut Self {
+        self.handle(Event::CallerInterrupted {
+            heard: heard.to_owned(),
+        })
+    }
+
+    fn key(&mut self, key: char) -> &mut Self {
+        self.handle(Event::KeyPressed { key })
+    }
+
+    fn played(&mut self, text: &str) -> &mut Self {
+        self.handle(Event::Played {
+            text: text.to_owned(),
+        })
+    }
+
+    fn text(&mut self, generation: u32, text: &str) -> &mut Self {
+        self.handle(Event::GenerationText {
+            generation: GenerationId(generation),
+            text: text.to_owned(),
+        })
+    }
+
+    fn call(&mut self, generation: u32, id: &str, name: &str, arguments: &str) -> &mut Self {
+        self.handle(Event::GenerationToolCall {
+            generation: GenerationId(generation),
+            id: id.to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+        })
+    }
+
+    fn finish(&mut self, generation: u32) -> &mut Self {
+        self.handle(Event::GenerationFinished {
+            generation: GenerationId(generation),
+        })
+    }
+
+    fn outcome(&mut self, generation: u32, id: &str) -> &mut Self {
+        let result = ToolResult {
+            outcome: ToolOutcome::success(ToolCallId(id.to_owned()), json!({"done": id})),
+            effect: None,
+        };
+        self.handle(Event::ToolFinished {
+            run: run(generation, id),
+            result,
+        })
+    }
+
+    fn spoken(&self) -> String {
+        let spoken = self.actions.iter().filter_map(|action| match action {
+            Action::Say { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        spoken.collect()
+    }
+
+    fn started(&self) -> Option<u32> {
+        self.actions.iter().rev().find_map(|action| match action {
+            Action::StartGeneration { generation } => Some(generation.0),
+            _ => None,
+        })
+    }
+
+    fn tools_started(&self) -> Vec<RunId> {
+        let started = self.actions.iter().filter_map(|action| match action {
+            Action::StartTool { run, .. } => Some(run.clone()),
+            _ => None,
+        });
+        started.collect()
+    }
+
+    /// The dialogue, one line a message.
+    fn dialogue(&self) -> Vec<String> {
+        let line = |message: &Arc<Message>| match &**message {
+            Message::Caller { text } => format!("caller: {text}"),
+            Message::Agent { text, tool_calls } => {
+                let calls: Vec<_> = tool_calls
+                    .iter()
+                    .map(|call| format!(" [{}]", call.name))
+                    .collect();
+                format!("agent: {text}{}", calls.concat())
+            }
+            Message::Outcomes { outcomes, text } => {
+                let outcomes = outcomes.iter().map(|outcome| match outcome.status {
+                    OutcomeStatus::Success => " ok".to_owned(),
+                    OutcomeStatus::Error => format!(" error {}", outcome.content["error"]),
+                });
+                format!("outcomes:{} {text}", outcomes.collect::<String>())
+            }
+        };
+        self.conversation.messages().iter().map(line).collect()
+    }
+}
+
+fn run(generation: u32, id: &str) -> RunId {
+    RunId {
+        generation: GenerationId(generation),
+        call: ToolCallId(id.to_owned()),
+    }
+}
+
+#[test]
+fn a_turn_is_spoken_token_by_token() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.say("What are your hours?").started(), Some(0));
+    assert_eq!(stage.text(0, "We open ").spoken(), "We open ");
+    assert_eq!(stage.text(0, "at **nine**.").spoken(), "at nine.");
+    assert_eq!(
+        stage.finish(0).actions,
+        [Action::Say {
+            text: String::new(),
+            last: true
+        }]
+    );
+    assert_eq!(
+        stage.dialogue(),
+        ["caller: What are your hours?", "agent: We open at nine."]
+    );
+}
+
+#[test]
+fn final_prompts_of_one_utterance_become_one_turn() {
+    let mut stage = Stage::new();
+    stage.say("I'd like a pizza");
+    let expected = [
+        Action::CancelGeneration {
+            generation: GenerationId(0),
+        },
+        Action::StartGeneration {
+            generation: GenerationId(1),
+        },
+    ];
+    assert_eq!(stage.say("with olives.").actions, expected);
+    assert_eq!(stage.text(0, "stale").spoken(), "");
+    assert_eq!(stage.dialogue(), ["caller: I'd like a pizza with olives."]);
+}
+
+#[test]
+fn an_interruption_stops_at_once_and_keeps_what_was_heard() {
+    let mut stage = Stage::new();
+    stage.say("hours?").text(0, "We open at nine and close at five.");
+    let expected = [
+        Action::CancelGeneration {
+            generation: GenerationId(0),
+        },
+        Action::Say {
+            text: String::new(),
+            last: true,
+        },
+    ];
+    assert_eq!(stage.interrupt("We open at nine").actions, expected);
+    assert_eq!(stage.text(0, " Anything else?").actions, []);
+    assert_eq!(stage.finish(0).actions, []);
+    assert_eq!(stage.dialogue(), ["caller: hours?", "agent: We open at nine"]);
+    assert_eq!(stage.say("Thanks.").started(), Some(1));
+}
+
+#[test]
+fn an_interruption_after_the_model_finished_cuts_history_too() {
+    let mut stage = Stage::new();
+    stage
+        .say("hours?")
+        .text(0, "Nine to five, daily. Come in.")
+        .finish(0);
+    stage.played("Nine to five,").played("daily.");
+    assert_eq!(stage.interrupt("Come").actions, []);
+    assert_eq!(
+        stage.dialogue(),
+        ["caller: hours?", "agent: Nine to five, daily. Come"]
+    );
+}
+
+#[test]
+fn what_was_not_heard_at_all_is_forgotten_and_the_callers_words_join() {
+    let mut stage = Stage::new();
+    stage
+        .say("I want")
+        .text(0, "Sure, what?")
+        .finish(0)
+        .interrupt("")
+        .say("a pizza.");
+    assert_eq!(stage.dialogue(), ["caller: I want a pizza."]);
+}
+
+#[test]
+fn tools_run_in_parallel_and_the_model_goes_on() {
+    let mut stage = Stage::new();
+    stage
+        .say("Order.")
+        .text(0, "One second.")
+        .call(0, "a", "order", r#"{"n":1}"#)
+        .call(0, "b", "search", "")
+        .finish(0);
+    assert_eq!(stage.tools_started(), [run(0, "a"), run(0, "b")]);
+    assert_eq!(stage.outcome(0, "b").started(), None);
+    assert_eq!(stage.outcome(0, "a").started(), Some(1));
+    stage.text(1, "Done.").finish(1);
+    assert_eq!(
+        stage.dialogue(),
+        [
+            "caller: Order.",
+            "agent: One second. [order] [search]",
+            "outcomes: ok ok ",
+            "agent: Done."
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_tool_and_broken_arguments_are_answered_to_the_model() {
+    let mut stage = Stage::new();
+    stage
+        .say("Order.")
+        .call(0, "a", "fly", "{}")
+        .call(0, "b", "order", r#"{"n":"#)
+        .finish(0);
+    assert_eq!((stage.tools_started(), stage.started()), (vec![], Some(1)));
+    assert!(
+        stage.dialogue()[2].contains("no tool of this name"),
+        "{:?}",
+        stage.dialogue()
+    );
+    assert!(
+        stage.dialogue()[2].contains("not a JSON object"),
+        "{:?}",
+        stage.dialogue()
+    );
+}
+
+#[test]
+fn a_model_that_only_calls_tools_is_told_to_answer_and_then_spoken_for() {
+    let mut stage = Stage::new();
+    stage.say("Go.");
+    for generation in 0..8 {
+        stage.call(generation, "a", "order", "{}").finish(generation);
+        assert_eq!(stage.outcome(generation, "a").started(), Some(generation + 1));
+    }
+    stage.call(8, "a", "order", "{}").finish(8);
+    assert_eq!((stage.tools_started(), stage.started()), (vec![], Some(9)));
+    stage.call(9, "a", "order", "{}").finish(9);
+    assert_eq!(stage.started(), None);
+    assert!(stage.spoken().contains("sorry"));
+}
+
+#[test]
+fn a_slow_tool_is_bridged_by_a_filler_and_ended_by_its_deadline() {
+    let mut stage = Stage::new();
+    stage.say("Find it.").call(0, "a", "search", "{}").finish(0);
+    assert_eq!(stage.wait(1499).spoken(), "");
+    assert_eq!(stage.wait(1).spoken(), "Searching.");
+    assert_eq!(stage.wait(3000).spoken(), "", "said once");
+    stage.wait(5500);
+    assert_eq!(stage.actions[0], Action::CancelTool { run: run(0, "a") });
+    assert_eq!(stage.started(), Some(1));
+    assert_eq!(stage.outcome(0, "a").actions, [], "too late");
+    assert!(stage.dialogue()[2].contains("too long"));
+}
+
+#[test]
+fn a_filler_waits_for_words_that_still_play_but_not_for_ever() {
+    let mut stage = Stage::new();
+    stage
+        .say("Find it.")
+        .text(0, "I will have a look at that now.")
+        .call(0, "a", "search", "{}")
+        .finish(0);
+    assert_eq!(stage.wait(1500).spoken(), "");
+    assert_eq!(stage.wait(1500).spoken(), "Searching.");
+}
+
+#[test]
+fn an_interruption_lets_a_run_finish_and_its_outcome_goes_with_the_callers_next_words() {
+    let mut stage = Stage::new();
+    stage
+        .say("Order.")
+        .text(0, "I will order that.")
+        .call(0, "a", "order", "{}")
+        .finish(0);
+    assert_eq!(stage.interrupt("I will").actions, []);
+    assert_eq!(stage.outcome(0, "a").started(), None, "the caller has the floor");
+    assert_eq!(stage.say("And a cola.").started(), Some(1));
+    assert_eq!(
+        stage.dialogue(),
+        [
+            "caller: Order.",
+            "agent: I will [order]",
+            "outcomes: ok And a cola."
+        ]
+    );
+}
+
+#[test]
+fn words_during_a_run_wait_for_its_outcome() {
+    let mut stage = Stage::new();
+    stage
+        .say("Order.")
+        .call(0, "a", "order", "{}")
+        .finish(0)
+        .interrupt("");
+    assert_eq!(stage.say("And a cola.").started(), None);
+    assert_eq!(stage.outcome(0, "a").started(), Some(1));
+    assert_eq!(stage.dialogue()[2], "outcomes: ok And a cola.");
+}
+
+#[test]
+fn an_interruption_cancels_a_run_that_may_be_cancelled() {
+    let mut stage = Stage::new();
+    stage
+        .say("Find.")
+        .text(0, "Looking now.")
+        .call(0, "a", "search", "{}")
+        .finish(0);
+    assert_eq!(
+        stage.interrupt("Looking").actions,
+        [Action::CancelTool { run: run(0, "a") }]
+    );
+    assert!(stage.dialogue()[2].contains("interrupted"));
+}
+
+#[test]
+fn a_call_ends_only_when_the_goodbye_was_heard() {
+    let mut stage = Stage::new();
+    stage
+        .say("Bye.")
+        .text(0, "Goodbye then.")
+        .call(0, "a", "end_call", "{}")
+        .finish(0);
+    assert_eq!(stage.tools_started(), []);
+    stage.played("Goodbye then.");
+    assert_eq!(stage.tools_started(), [], "the caller may object");
+    stage.wait(300);
+    assert_eq!(stage.tools_started(), [run(0, "a")]);
+    let result = ToolResult {
+        outcome: ToolOutcome::success(ToolCallId("a".to_owned()), json!({})),
+        effect: Some(Effect::EndCall { handoff_data: None }),
+    };
+    stage.handle(Event::ToolFinished {
+        run: run(0, "a"),
+        result,
+    });
+    assert_eq!(
+        stage.actions,
+        [Action::End(EndReason::AgentEnded { handoff_data: None })]
+    );
+    assert_eq!(stage.say("Hello?").actions, []);
+}
+
+#[test]
+fn an_interrupted_goodbye_does_not_end_the_call() {
+    let mut stage = Stage::new();
+    stage
+        .say("Bye.")
+        .text(0, "Goodbye then.")
+        .call(0, "a", "end_call", "{}")
+        .finish(0);
+    stage.interrupt("Good");
+    assert_eq!(stage.tools_started(), []);
+    assert_eq!(stage.say("Wait!").started(), Some(1));
+    assert!(stage.dialogue()[2].contains("Not done"));
+}
+
+#[test]
+fn a_wordless_goodbye_gets_a_sentence_and_a_deadline() {
+    let mut stage = Stage::new();
+    stage.say("Bye.").call(0, "a", "end_call", "{}").finish(0);
+    assert_eq!(stage.spoken(), "Goodbye.");
+    stage.wait(4100);
+    assert_eq!(stage.tools_started(), [run(0, "a")]);
+}
+
+#[test]
+fn a_failed_model_is_apologised_for_and_the_call_goes_on() {
+    let mut stage = Stage::new();
+    stage.say("Hi.").handle(Event::GenerationFailed {
+        generation: GenerationId(0),
+    });
+    assert!(stage.spoken().starts_with("I'm sorry"), "{}", stage.spoken());
+    assert_eq!(stage.say("Hello?").started(), Some(1));
+    assert_eq!(stage.dialogue().len(), 3);
+    stage.text(1, "Let me").handle(Event::GenerationFailed {
+        generation: GenerationId(1),
+    });
+    assert!(
+        stage.dialogue()[3].starts_with("agent: Let me I'm sorry"),
+        "{:?}",
+        stage.dialogue()
+    );
+}
+
+#[test]
+fn an_answer_without_words_is_not_silence() {
+    let mut stage = Stage::new();
+    stage.say("Hi.").text(0, "<thinking>hm</thinking>\n").finish(0);
+    assert!(stage.spoken().starts_with("I'm sorry"));
+}
+
+#[test]
+fn a_key_replies_with_text() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.key('1').spoken(), "We open at nine.");
+    assert_eq!(
+        stage.dialogue(),
+        [
+            "caller: (The caller pressed 1 on the keypad.)",
+            "agent: We open at nine."
+        ]
+    );
+}
+
+#[test]
+fn a_key_runs_a_tool_with_or_without_a_word() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.key('2').tools_started(), [run(0, "keypad-0")]);
+    assert_eq!(stage.outcome(0, "keypad-0").started(), Some(1));
+    let mut stage = Stage::new();
+    stage.key('3');
+    assert_eq!(
+        (stage.spoken().as_str(), stage.tools_started()),
+        ("Let me order.", vec![run(0, "keypad-0")])
+    );
+    stage.outcome(0, "keypad-0");
+    assert_eq!(
+        stage.dialogue()[1..],
+        ["agent: Let me order. [order]", "outcomes: ok "]
+    );
+}
+
+#[test]
+fn a_key_whose_tool_does_not_exist_leads_to_the_model() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.key('4').started(), Some(0));
+    assert_eq!(stage.spoken(), "Looking.");
+    assert!(stage.dialogue()[0].contains("not available"));
+}
+
+#[test]
+fn other_keys_reach_the_model_as_one_number() {
+    let mut stage = Stage::new();
+    stage.key('5').wait(500);
+    stage.key('6').wait(599);
+    assert_eq!(stage.started(), None);
+    assert_eq!(stage.wait(1).started(), Some(0));
+    assert_eq!(
+        stage.dialogue(),
+        ["caller: (The caller pressed 5 6 on the keypad.)"]
+    );
+    stage.key('7');
+    assert_eq!(stage.key('#').started(), Some(1), "# ends a number");
+    assert_eq!(stage.key('#').wait(600).started(), Some(2), "alone it is a key");
+}
+
+#[test]
+fn a_key_over_the_agents_voice_acts_after_the_interruption_it_causes() {
+    let mut stage = Stage::new();
+    stage
+        .say("Hi.")
+        .text(0, "A very long answer. It goes on.")
+        .finish(0);
+    assert_eq!(stage.key('1').actions, []);
+    stage.played("A very");
+    assert_eq!(stage.interrupt("A very").spoken(), "We open at nine.");
+    assert_eq!(
+        stage.dialogue(),
+        [
+            "caller: Hi.",
+            "agent: A very",
+            "caller: (The caller pressed 1 on the keypad.)",
+            "agent: We open at nine."
+        ]
+    );
+    let mut stage = Stage::new();
+    stage.say("Hi.").text(0, "A very long answer.").finish(0).key('1');
+    assert_eq!(
+        stage.wait(200).spoken(),
+        "We open at nine.",
+        "no interruption came"
+    );
+}
+
+#[test]
+fn a_resumed_dialogue_is_answered_once() {
+    let history = crate::history::History::restore([(
+        0,
+        Message::Caller {
+            text: "Are you there?".to_owned(),
+        },
+    )]);
+    let mut conversation = Conversation::resume(Arc::new(use_case()), history, 65_536);
+    let mut actions = Vec::new();
+    conversation.begin(&mut actions);
+    assert_eq!(
+        actions,
+        [Action::StartGeneration {
+            generation: GenerationId(65_536)
+        }]
+    );
+    conversation.begin(&mut actions);
+    assert_eq!(actions.len(), 1);
+}
+
+#[test]
+fn hanging_up_keeps_what_was_heard_and_lets_an_order_finish() {
+    let mut stage = Stage::new();
+    stage
+        .say("Order.")
+        .text(0, "I will do it. Then more.")
+        .call(0, "a", "order", "{}")
+        .call(0, "b", "search", "{}")
+        .finish(0);
+    stage.played("I will do it.");
+    stage.handle(Event::CallerHungUp);
+    let expected = [
+        Action::CancelTool { run: run(0, "b") },
+        Action::End(EndReason::CallerHungUp),
+    ];
+    assert_eq!(stage.actions, expected);
+    assert_eq!(stage.dialogue()[1], "agent: I will do it. [order] [search]");
+    assert_eq!(stage.conversation.next_deadline(), None);
+}

@@ -1,0 +1,379 @@
+//! Tool runs of one generation: their policy, their deadlines, and exactly one outcome each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Action, Arguments, Conversation, EndReason, MAX_TOOL_ROUNDS, Phase};
+use crate::message::{GenerationId, RunId, ToolCall, ToolOutcome};
+use crate::ports::{Effect, ToolResult};
+use crate::use_case::{OnInterrupt, Tool};
+
+/// The runs of one message of the agent, until all have an outcome.
+#[derive(Debug)]
+pub(super) struct ToolRuns {
+    generation: GenerationId,
+    round: u32,
+    runs: Vec<Run>,
+    then: Then,
+    /// What the caller said meanwhile.
+    words: String,
+    filler: Filler,
+}
+
+/// What follows when all runs have an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The model goes on.
+    Answer,
+    /// The caller interrupted and has the floor.
+    Listen,
+}
+
+/// The sentence that tells the caller to wait, said once.
+#[derive(Clone, Copy, Debug)]
+enum Filler {
+    Due(Instant),
+    /// The agent's own words were still playing when it was due.
+    Postponed(Instant),
+    Done,
+}
+
+#[derive(Debug)]
+struct Run {
+    call: ToolCall,
+    state: RunState,
+}
+
+#[derive(Debug)]
+enum RunState {
+    /// It ends the call or the like: it waits until the agent's words were heard, at the latest until `release`.
+    Held {
+        tool: Arc<Tool>,
+        release: Instant,
+    },
+    Running {
+        tool: Arc<Tool>,
+        deadline: Instant,
+    },
+    Settled(ToolOutcome),
+}
+
+/// Silence during a tool run that a caller bears without a word.
+const FILLER_AFTER: Duration = Duration::from_millis(1500);
+/// Slower than any voice speaks, for the case that the carrier never reports the words as played.
+const SLOWEST_CHARACTERS_PER_SECOND: u64 = 8;
+/// What the caller has to object to the agent's last words comes within this time.
+const LAST_WORD: Duration = Duration::from_millis(300);
+/// A handler of this name ends the call, so its tool is always a terminal one.
+const END_CALL: &str = "end_call";
+
+impl ToolRuns {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let runs = self.runs.iter().filter_map(|run| match &run.state {
+            RunState::Held { release, .. } => Some(*release),
+            RunState::Running { deadline, .. } => Some(*deadline),
+            RunState::Settled(_) => None,
+        });
+        let filler = match self.filler {
+            Filler::Due(due) | Filler::Postponed(due) if self.then == Then::Answer => Some(due),
+            Filler::Due(_) | Filler::Postponed(_) | Filler::Done => None,
+        };
+        runs.chain(filler).min()
+    }
+
+    fn id_of(&self, call: &ToolCall) -> RunId {
+        RunId {
+            generation: self.generation,
+            call: call.id.clone(),
+        }
+    }
+
+    /// Settles every run for which `reason` has something to say, and cancels those that have started.
+    fn settle(&mut self, actions: &mut Vec<Action>, reason: impl Fn(&RunState) -> Option<&'static str>) {
+        let generation = self.generation;
+        for run in &mut self.runs {
+            let Some(reason) = reason(&run.state) else {
+                continue;
+            };
+            if let RunState::Running { .. } = run.state {
+                actions.push(Action::CancelTool {
+                    run: RunId {
+                        generation,
+                        call: run.call.id.clone(),
+                    },
+                });
+            }
+            run.state = RunState::Settled(ToolOutcome::error(run.call.id.clone(), reason));
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.runs
+            .iter()
+            .all(|run| matches!(run.state, RunState::Settled(_)))
+    }
+}
+
+impl Conversation {
+    /// Runs the calls of a message that has just entered history.
+    pub(super) fn run_tools(
+        &mut self,
+        now: Instant,
+        generation: GenerationId,
+        round: u32,
+        calls: Vec<(ToolCall, Arguments)>,
+        actions: &mut Vec<Action>,
+    ) {
+        let tools: Vec<_> = calls
+            .iter()
+            .map(|(call, arguments)| self.tool_for(round, call, *arguments))
+            .collect();
+        if tools.iter().flatten().any(|tool| is_terminal(tool)) && self.playback.is_idle() {
+            // The call must not break off without a word.
+            let goodbye = self.use_case.sentences.goodbye.clone();
+            self.say_aside(goodbye, actions);
+        }
+        let patience =
+            Duration::from_secs(3 + self.playback.remaining() as u64 / SLOWEST_CHARACTERS_PER_SECOND);
+        let mut runs = ToolRuns {
+            generation,
+            round,
+            runs: Vec::with_capacity(calls.len()),
+            then: Then::Answer,
+            words: String::new(),
+            filler: Filler::Due(now + FILLER_AFTER),
+        };
+        for ((call, _), tool) in calls.into_iter().zip(tools) {
+            let state = match tool {
+                Ok(tool) if is_terminal(&tool) => RunState::Held {
+                    tool,
+                    release: now + patience,
+                },
+                Ok(tool) => start(runs.id_of(&call), &call, tool, now, actions),
+                Err(reason) => RunState::Settled(ToolOutcome::error(call.id.clone(), reason)),
+            };
+            runs.runs.push(Run { call, state });
+        }
+        self.phase = Phase::RunningTools(runs);
+        self.go_on_when_settled(actions);
+    }
+
+    /// The tool to run, or what the model is told instead.
+    fn tool_for(&self, round: u32, call: &ToolCall, arguments: Arguments) -> Result<Arc<Tool>, String> {
+        if round >= MAX_TOOL_ROUNDS {
+            return Err(
+                "No more tools can be run in this turn. Answer the caller with what you know.".to_owned(),
+            );
+        }
+        let Some(tool) = self.use_case.tools.iter().find(|tool| tool.name == call.name) else {
+            let names: Vec<&str> = self
+                .use_case
+                .tools
+                .iter()
+                .map(|tool| tool.name.as_str())
+                .collect();
+            return Err(format!(
+                "There is no tool of this name. The tools are: {}.",
+                names.join(", ")
+            ));
+        };
+        match arguments {
+            Arguments::Sound => Ok(Arc::clone(tool)),
+            Arguments::Broken => Err("The arguments are not a JSON object.".to_owned()),
+        }
+    }
+
+    pub(super) fn tool_finished(&mut self, id: &RunId, result: ToolResult, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        if runs.generation != id.generation {
+            return;
+        }
+        let Some(run) = runs.runs.iter_mut().find(|run| run.call.id == id.call) else {
+            return;
+        };
+        let RunState::Running { tool, .. } = &run.state else {
+            return;
+        };
+        let may_end = is_terminal(tool);
+        run.state = RunState::Settled(ToolOutcome {
+            id: id.call.clone(),
+            ..result.outcome
+        });
+        if let (Some(Effect::EndCall { handoff_data }), true) = (result.effect, may_end) {
+            return self.end(EndReason::AgentEnded { handoff_data }, actions);
+        }
+        self.go_on_when_settled(actions);
+    }
+
+    /// The agent's words may all have been heard: what waited for that comes soon, unless the caller speaks up.
+    pub(super) fn hasten_terminal_runs(&mut self, now: Instant) {
+        let heard = self.playback.is_idle();
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        for run in &mut runs.runs {
+            if let RunState::Held { release, .. } = &mut run.state
+                && heard
+            {
+                *release = (*release).min(now + LAST_WORD);
+            }
+        }
+    }
+
+    /// Starts what waited for the agent's words to be heard, once everything else has its outcome.
+    fn release_terminal_runs(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        let generation = runs.generation;
+        let busy = runs
+            .runs
+            .iter()
+            .any(|run| matches!(run.state, RunState::Running { .. }));
+        for run in &mut runs.runs {
+            if let RunState::Held { tool, release } = &mut run.state
+                && *release <= now
+            {
+                if busy {
+                    *release = now + LAST_WORD;
+                    continue;
+                }
+                let id = RunId {
+                    generation,
+                    call: run.call.id.clone(),
+                };
+                run.state = start(id, &run.call, Arc::clone(tool), now, actions);
+            }
+        }
+    }
+
+    /// The caller speaks while tools run: the words go to the model with the outcomes.
+    pub(super) fn caller_said_during_tools(&mut self, text: &str, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        if !runs.words.is_empty() {
+            runs.words.push(' ');
+        }
+        runs.words.push_str(text.trim());
+        runs.then = Then::Answer;
+        runs.settle(actions, |state| {
+            matches!(state, RunState::Held { .. }).then_some("Not done: the caller went on speaking.")
+        });
+        self.go_on_when_settled(actions);
+    }
+
+    /// The caller talked over the agent while tools run.
+    pub(super) fn interrupt_tools(&mut self, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        runs.then = Then::Listen;
+        runs.settle(actions, |state| match state {
+            RunState::Held { .. } => Some("Not done: the caller interrupted."),
+            RunState::Running { tool, .. } if tool.on_interrupt == OnInterrupt::Cancel => {
+                Some("Cancelled: the caller interrupted.")
+            }
+            RunState::Running { .. } | RunState::Settled(_) => None,
+        });
+        self.go_on_when_settled(actions);
+    }
+
+    pub(super) fn tool_deadlines(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.release_terminal_runs(now, actions);
+        let idle = self.playback.is_idle();
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        runs.settle(actions, |state| match state {
+            RunState::Running { deadline, .. } if *deadline <= now => {
+                Some("The tool took too long. Whether it had an effect is not known.")
+            }
+            _ => None,
+        });
+        if runs.then == Then::Answer && !runs.is_settled() {
+            let say_it = match runs.filler {
+                Filler::Due(due) if due <= now => idle,
+                Filler::Postponed(due) => due <= now,
+                Filler::Due(_) | Filler::Done => return self.go_on_when_settled(actions),
+            };
+            if say_it {
+                self.say_filler(actions);
+            } else if let Filler::Due(_) = runs.filler {
+                runs.filler = Filler::Postponed(now + FILLER_AFTER);
+            }
+        }
+        self.go_on_when_settled(actions);
+    }
+
+    fn say_filler(&mut self, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        runs.filler = Filler::Done;
+        let filler = runs.runs.iter().find_map(|run| match &run.state {
+            RunState::Running { tool, .. } => tool.filler.clone(),
+            RunState::Held { .. } | RunState::Settled(_) => None,
+        });
+        let filler = filler.unwrap_or_else(|| self.use_case.sentences.waiting.clone());
+        self.say_aside(filler, actions);
+    }
+
+    /// The call is over: runs that may be dropped are, the others go on to their end without us.
+    pub(super) fn abandon_tools(&mut self, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        runs.settle(actions, |state| match state {
+            RunState::Running { tool, .. } if tool.on_interrupt == OnInterrupt::Finish => None,
+            RunState::Held { .. } | RunState::Running { .. } => Some("Not done: the call ended."),
+            RunState::Settled(_) => None,
+        });
+        let outcomes = runs.runs.drain(..).map(|run| match run.state {
+            RunState::Settled(outcome) => outcome,
+            RunState::Held { .. } | RunState::Running { .. } => {
+                ToolOutcome::error(run.call.id, "The call ended before the outcome was known.")
+            }
+        });
+        let (outcomes, words) = (outcomes.collect(), std::mem::take(&mut runs.words));
+        self.history.push_outcomes(outcomes, &words);
+    }
+
+    fn go_on_when_settled(&mut self, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else {
+            return;
+        };
+        if !runs.is_settled() {
+            return;
+        }
+        let outcomes = std::mem::take(&mut runs.runs)
+            .into_iter()
+            .filter_map(|run| match run.state {
+                RunState::Settled(outcome) => Some(outcome),
+                RunState::Held { .. } | RunState::Running { .. } => None,
+            });
+        self.history.push_outcomes(outcomes.collect(), &runs.words);
+        let (then, spoke, round) = (runs.then, !runs.words.is_empty(), runs.round);
+        self.phase = Phase::Listening;
+        if then == Then::Answer {
+            // New words of the caller begin a new turn.
+            self.generate(if spoke { 0 } else { round + 1 }, actions);
+        }
+    }
+}
+
+fn start(run: RunId, call: &ToolCall, tool: Arc<Tool>, now: Instant, actions: &mut Vec<Action>) -> RunState {
+    let deadline = now + tool.timeout;
+    actions.push(Action::StartTool {
+        run,
+        tool: Arc::clone(&tool),
+        input: call.input.clone(),
+    });
+    RunState::Running { tool, deadline }
+}
+
+fn is_terminal(tool: &Tool) -> bool {
+    tool.terminal || tool.handler == END_CALL
+}
