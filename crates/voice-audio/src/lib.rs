@@ -43,10 +43,7 @@ const fn decode_table() -> [i16; 256] {
     }
 }
 
-#[expect(
-    clippy::large_stack_arrays,
-    reason = "the compiler evaluates it; no stack ever holds it"
-)]
+#[expect(clippy::large_stack_arrays, reason = "the compiler evaluates it; no stack ever holds it")]
 const fn encode_table() -> [u8; 65_536] {
     let mut table = [0; 65_536];
     let mut sample = i16::MIN;
@@ -66,17 +63,10 @@ const fn expand(code: u8) -> i16 {
     let segment = (bits >> 4) & 0x07;
     let step = (bits & 0x0F) as i32;
     let magnitude = (((step << 3) + BIAS) << segment) - BIAS;
-    if bits & 0x80 == 0 {
-        magnitude as i16
-    } else {
-        -magnitude as i16
-    }
+    if bits & 0x80 == 0 { magnitude as i16 } else { -magnitude as i16 }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "sign, segment and step fill exactly eight bits"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "sign, segment and step fill exactly eight bits")]
 #[expect(clippy::cast_sign_loss, reason = "the magnitude is not negative")]
 const fn compress(sample: i16) -> u8 {
     let magnitude = (sample as i32).abs();

@@ -8,11 +8,7 @@ fn samples_by_the_standard() -> Vec<i16> {
     while samples.len() < 128 {
         let last = samples[samples.len() - 1];
         // Between two segments the distance is half of either width each.
-        let distance = if samples.len() % 16 == 0 {
-            width + width / 2
-        } else {
-            width
-        };
+        let distance = if samples.len() % 16 == 0 { width + width / 2 } else { width };
         if samples.len() % 16 == 0 {
             width *= 2;
         }

@@ -69,10 +69,7 @@ impl History {
         while start > 0 && !matches!(*self.entries[start].message, Message::Caller { .. }) {
             start -= 1;
         }
-        self.entries[start..]
-            .iter()
-            .map(|entry| Arc::clone(&entry.message))
-            .collect()
+        self.entries[start..].iter().map(|entry| Arc::clone(&entry.message)).collect()
     }
 
     pub fn last(&self) -> Option<&Message> {
@@ -95,9 +92,7 @@ impl History {
                 append_callers(Arc::make_mut(&mut entry.message), words);
                 self.note_last();
             }
-            None => self.push(Message::Caller {
-                text: words.to_owned(),
-            }),
+            None => self.push(Message::Caller { text: words.to_owned() }),
         }
     }
 
@@ -113,15 +108,8 @@ impl History {
     pub fn open_agent(&mut self) -> Sequence {
         let sequence = self.next;
         self.next += 1;
-        let message = Arc::new(Message::Agent {
-            text: String::new(),
-            tool_calls: Vec::new(),
-        });
-        self.entries.push(Entry {
-            sequence,
-            message,
-            said: None,
-        });
+        let message = Arc::new(Message::Agent { text: String::new(), tool_calls: Vec::new() });
+        self.entries.push(Entry { sequence, message, said: None });
         sequence
     }
 
@@ -160,17 +148,12 @@ impl History {
         }
         let outcomes = calls
             .into_iter()
-            .map(
-                |call| match outcomes.iter().position(|outcome| outcome.id == call.id) {
-                    Some(index) => outcomes.swap_remove(index),
-                    None => ToolOutcome::error(call.id, "The outcome of this run is not known."),
-                },
-            )
+            .map(|call| match outcomes.iter().position(|outcome| outcome.id == call.id) {
+                Some(index) => outcomes.swap_remove(index),
+                None => ToolOutcome::error(call.id, "The outcome of this run is not known."),
+            })
             .collect();
-        self.push(Message::Outcomes {
-            outcomes,
-            text: words.trim().to_owned(),
-        });
+        self.push(Message::Outcomes { outcomes, text: words.trim().to_owned() });
     }
 
     /// Cuts a message of the agent back to what was heard of it. What was not heard at all is no part of the dialogue,
@@ -189,11 +172,7 @@ impl History {
             return self.changed.push(record);
         }
         let removed = self.entries.remove(index);
-        self.changed.push(Record {
-            sequence,
-            message: None,
-            said: removed.said,
-        });
+        self.changed.push(Record { sequence, message: None, said: removed.said });
         self.join_callers(index);
     }
 
@@ -202,11 +181,9 @@ impl History {
         let Some(previous) = index.checked_sub(1) else {
             return;
         };
-        let both_callers = [previous, index].into_iter().all(|index| {
-            self.entries
-                .get(index)
-                .is_some_and(|entry| entry.message.is_callers())
-        });
+        let both_callers = [previous, index]
+            .into_iter()
+            .all(|index| self.entries.get(index).is_some_and(|entry| entry.message.is_callers()));
         if !both_callers {
             return;
         }
@@ -215,11 +192,7 @@ impl History {
             append_callers(Arc::make_mut(&mut self.entries[previous].message), text);
         }
         self.changed.push(self.entries[previous].record());
-        self.changed.push(Record {
-            sequence: later.sequence,
-            message: None,
-            said: None,
-        });
+        self.changed.push(Record { sequence: later.sequence, message: None, said: None });
     }
 
     fn unanswered(&self) -> Vec<ToolCall> {
@@ -236,11 +209,7 @@ impl History {
     }
 
     fn push(&mut self, message: Message) {
-        self.entries.push(Entry {
-            sequence: self.next,
-            message: Arc::new(message),
-            said: None,
-        });
+        self.entries.push(Entry { sequence: self.next, message: Arc::new(message), said: None });
         self.next += 1;
         self.note_last();
     }
@@ -252,11 +221,7 @@ impl History {
 
 impl Entry {
     fn record(&self) -> Record {
-        Record {
-            sequence: self.sequence,
-            message: Some(Arc::clone(&self.message)),
-            said: self.said.clone(),
-        }
+        Record { sequence: self.sequence, message: Some(Arc::clone(&self.message)), said: self.said.clone() }
     }
 }
 
@@ -276,32 +241,19 @@ mod tests {
     use serde_json::json;
 
     fn call(id: &str) -> ToolCall {
-        ToolCall {
-            id: ToolCallId(id.to_owned()),
-            name: "look_up".to_owned(),
-            input: json!({}),
-        }
+        ToolCall { id: ToolCallId(id.to_owned()), name: "look_up".to_owned(), input: json!({}) }
     }
 
     fn caller(text: &str) -> Message {
-        Message::Caller {
-            text: text.to_owned(),
-        }
+        Message::Caller { text: text.to_owned() }
     }
 
     fn agent(text: &str) -> Message {
-        Message::Agent {
-            text: text.to_owned(),
-            tool_calls: Vec::new(),
-        }
+        Message::Agent { text: text.to_owned(), tool_calls: Vec::new() }
     }
 
     fn shown(history: &History) -> Vec<Message> {
-        history
-            .messages()
-            .iter()
-            .map(|message| (**message).clone())
-            .collect()
+        history.messages().iter().map(|message| (**message).clone()).collect()
     }
 
     #[test]
@@ -339,20 +291,12 @@ mod tests {
         history.push_caller("Order.");
         history.push_agent("", vec![call("a"), call("b")]);
         let stray = ToolOutcome::success(call("z").id, json!({}));
-        history.push_outcomes(
-            vec![stray, ToolOutcome::success(call("b").id, json!({"n": 1}))],
-            " and hurry ",
-        );
+        history
+            .push_outcomes(vec![stray, ToolOutcome::success(call("b").id, json!({"n": 1}))], " and hurry ");
         let Message::Outcomes { outcomes, text } = history.last().unwrap() else {
             panic!("outcomes are last")
         };
-        assert_eq!(
-            outcomes
-                .iter()
-                .map(|outcome| outcome.id.0.as_str())
-                .collect::<Vec<_>>(),
-            ["a", "b"]
-        );
+        assert_eq!(outcomes.iter().map(|outcome| outcome.id.0.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(text, "and hurry");
     }
 
@@ -361,13 +305,7 @@ mod tests {
         let history = History::restore([
             (0, agent("Lost beginning.")),
             (1, caller("Hello?")),
-            (
-                2,
-                Message::Agent {
-                    text: String::new(),
-                    tool_calls: vec![call("a")],
-                },
-            ),
+            (2, Message::Agent { text: String::new(), tool_calls: vec![call("a")] }),
             (5, caller("Are you there?")),
         ]);
         let messages = shown(&history);

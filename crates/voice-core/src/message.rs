@@ -79,19 +79,11 @@ pub enum OutcomeStatus {
 
 impl ToolOutcome {
     pub fn success(id: ToolCallId, content: Value) -> Self {
-        Self {
-            id,
-            status: OutcomeStatus::Success,
-            content,
-        }
+        Self { id, status: OutcomeStatus::Success, content }
     }
 
     /// An outcome that tells the model, in words, why there is no result.
     pub fn error(id: ToolCallId, reason: impl Into<String>) -> Self {
-        Self {
-            id,
-            status: OutcomeStatus::Error,
-            content: serde_json::json!({ "error": reason.into() }),
-        }
+        Self { id, status: OutcomeStatus::Error, content: serde_json::json!({ "error": reason.into() }) }
     }
 }

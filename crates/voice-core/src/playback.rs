@@ -40,27 +40,18 @@ impl Playback {
     pub fn push(&mut self, message: Option<Sequence>, text: &str) {
         match self.pieces.back_mut() {
             Some(piece) if piece.message == message => piece.text.push_str(text),
-            _ => self.pieces.push_back(Piece {
-                message,
-                text: text.to_owned(),
-                heard: 0,
-            }),
+            _ => self.pieces.push_back(Piece { message, text: text.to_owned(), heard: 0 }),
         }
     }
 
     /// Whether everything that was sent has been heard.
     pub fn is_idle(&self) -> bool {
-        self.pieces
-            .iter()
-            .all(|piece| letters(&piece.text[piece.heard..]).next().is_none())
+        self.pieces.iter().all(|piece| letters(&piece.text[piece.heard..]).next().is_none())
     }
 
     /// Characters not heard yet.
     pub fn remaining(&self) -> usize {
-        self.pieces
-            .iter()
-            .map(|piece| piece.text.len() - piece.heard)
-            .sum()
+        self.pieces.iter().map(|piece| piece.text.len() - piece.heard).sum()
     }
 
     /// A clause was played to its end.
@@ -97,10 +88,7 @@ impl Playback {
         for piece in pieces {
             let Some(message) = piece.message else { continue };
             if letters(&piece.text[piece.heard..]).next().is_some() {
-                cuts.push(Cut {
-                    message,
-                    heard: piece.text[..piece.heard].to_owned(),
-                });
+                cuts.push(Cut { message, heard: piece.text[..piece.heard].to_owned() });
             }
         }
         cuts
@@ -173,10 +161,7 @@ mod tests {
     use super::*;
 
     fn cut(message: Sequence, heard: &str) -> Cut {
-        Cut {
-            message,
-            heard: heard.to_owned(),
-        }
+        Cut { message, heard: heard.to_owned() }
     }
 
     #[test]
@@ -185,10 +170,7 @@ mod tests {
         playback.push(Some(1), "Sentence one is here. Sentence two of many.");
         playback.played("Sentence one is here. ");
         playback.played("Sentence two");
-        assert_eq!(
-            playback.interrupted("Sentence two"),
-            [cut(1, "Sentence one is here. Sentence two")]
-        );
+        assert_eq!(playback.interrupted("Sentence two"), [cut(1, "Sentence one is here. Sentence two")]);
         assert!(playback.is_idle());
     }
 
@@ -197,20 +179,14 @@ mod tests {
         let mut playback = Playback::default();
         playback.push(Some(1), "Sentence two of many words.");
         playback.played("Sentence two");
-        assert_eq!(
-            playback.interrupted("Sentence two of"),
-            [cut(1, "Sentence two of")]
-        );
+        assert_eq!(playback.interrupted("Sentence two of"), [cut(1, "Sentence two of")]);
     }
 
     #[test]
     fn without_reports_of_clauses_the_fragment_is_searched_for() {
         let mut playback = Playback::default();
         playback.push(Some(1), "We open at nine. We close at five. Come in.");
-        assert_eq!(
-            playback.interrupted("We close"),
-            [cut(1, "We open at nine. We close")]
-        );
+        assert_eq!(playback.interrupted("We close"), [cut(1, "We open at nine. We close")]);
     }
 
     #[test]

@@ -145,7 +145,12 @@ pub trait CallStore: Send + Sync + fmt::Debug {
         &'a self,
         call_sid: &'a str,
         owner: &'a str,
-    ) -> BoxFuture<'a, Result<Option<ClaimedSession>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>>;
+    /// Reads what is known of a call; `None` when it is not known.
+    fn read_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>>;
     /// Marks a call as ended, unless somebody else owns it by now.
     fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Writes one message, unless an owner with a higher epoch has written it: then [`StoreErrorKind::Conflict`].
@@ -219,7 +224,8 @@ pub struct Session {
 }
 
 #[derive(Clone, Debug)]
-pub struct ClaimedSession {
+pub struct KnownSession {
+    /// How many sessions have owned the call.
     pub epoch: u64,
     /// RFC 3339; when the call was answered first.
     pub started_at: String,

@@ -47,10 +47,7 @@ mod tests {
     #[test]
     fn a_private_value_is_never_printed() {
         let number = Private::new("+14155550100");
-        assert_eq!(
-            format!("{number} {number:?} {:?}", Some(&number)),
-            "<private> <private> Some(<private>)"
-        );
+        assert_eq!(format!("{number} {number:?} {:?}", Some(&number)), "<private> <private> Some(<private>)");
         assert_eq!(*number.expose(), "+14155550100");
     }
 }

@@ -39,12 +39,7 @@ enum Mode {
 
 impl Default for SpeechFilter {
     fn default() -> Self {
-        Self {
-            mode: Mode::Text,
-            held: String::new(),
-            at_line_start: true,
-            previous: None,
-        }
+        Self { mode: Mode::Text, held: String::new(), at_line_start: true, previous: None }
     }
 }
 
@@ -117,11 +112,7 @@ impl SpeechFilter {
             let closing = self.held.starts_with("</");
             if let Some(element) = HIDDEN.iter().position(|hidden| *hidden == name) {
                 self.held.clear();
-                self.mode = if closing {
-                    Mode::Text
-                } else {
-                    Mode::Hidden(element)
-                };
+                self.mode = if closing { Mode::Text } else { Mode::Hidden(element) };
             } else if WRAPPERS.contains(&name.as_str()) {
                 self.held.clear();
                 self.mode = Mode::Text;
@@ -147,10 +138,7 @@ impl SpeechFilter {
             self.held.push(character);
         }
         if character == '>' {
-            let end = self
-                .held
-                .strip_prefix("</")
-                .and_then(|rest| rest.strip_suffix('>'));
+            let end = self.held.strip_prefix("</").and_then(|rest| rest.strip_suffix('>'));
             if end.is_some_and(|name| name.trim().eq_ignore_ascii_case(HIDDEN[element])) {
                 self.mode = Mode::Text;
             }
@@ -231,10 +219,7 @@ mod tests {
 
     fn filter_by_characters(text: &str) -> String {
         let mut filter = SpeechFilter::default();
-        let mut spoken: String = text
-            .chars()
-            .map(|character| filter.push(&character.to_string()))
-            .collect();
+        let mut spoken: String = text.chars().map(|character| filter.push(&character.to_string())).collect();
         spoken.push_str(&filter.finish());
         spoken
     }
@@ -251,31 +236,16 @@ mod tests {
             ("<output>Spoken.</output>", "Spoken."),
             ("I <3 you, 2 < 3, a<b>c", "I <3 you, 2 < 3, a<b>c"),
             ("Say <break time=\"1s\"/> now", "Say <break time=\"1s\"/> now"),
-            (
-                "This is **very** *nice* and __bold__ and _soft_.",
-                "This is very nice and bold and soft.",
-            ),
+            ("This is **very** *nice* and __bold__ and _soft_.", "This is very nice and bold and soft."),
             ("the file snake_case_name stays", "the file snake_case_name stays"),
-            (
-                "# Menu\n- Pizza\n* Salad\n+ Cola\n1. First",
-                "Menu\nPizza\nSalad\nCola\n1. First",
-            ),
+            ("# Menu\n- Pizza\n* Salad\n+ Cola\n1. First", "Menu\nPizza\nSalad\nCola\n1. First"),
             ("## Hours ##\n---\n> quoted", "Hours ##\nquoted"),
             ("Press # or * now. Call #5.", "Press # or * now. Call #5."),
             ("Use `code` and ```rust```", "Use code and rust"),
-            (
-                "See [our menu](https://x.example/a_b) today",
-                "See our menu today",
-            ),
+            ("See [our menu](https://x.example/a_b) today", "See our menu today"),
             ("an array[0] of (things)", "an array0 of (things)"),
-            (
-                "| Size | Price |\n|---|---|\n| Large | 20 |",
-                "Size Price Large 20 ",
-            ),
-            (
-                "It costs -5 degrees; a well-known thing",
-                "It costs -5 degrees; a well-known thing",
-            ),
+            ("| Size | Price |\n|---|---|\n| Large | 20 |", "Size Price Large 20 "),
+            ("It costs -5 degrees; a well-known thing", "It costs -5 degrees; a well-known thing"),
             ("-5 degrees", "-5 degrees"),
             ("***", ""),
             ("ends with <", "ends with <"),

@@ -72,12 +72,7 @@ pub struct InferenceSettings {
 
 impl Default for InferenceSettings {
     fn default() -> Self {
-        Self {
-            max_tokens: 1600,
-            temperature: 0.3,
-            top_p: None,
-            stop_sequences: Vec::new(),
-        }
+        Self { max_tokens: 1600, temperature: 0.3, top_p: None, stop_sequences: Vec::new() }
     }
 }
 

@@ -23,10 +23,7 @@ pub enum MalformedFrame {
     #[error("the frame has no `{0}`")]
     Missing(&'static str),
     #[error("`{field}` is not {expected}")]
-    Invalid {
-        field: &'static str,
-        expected: &'static str,
-    },
+    Invalid { field: &'static str, expected: &'static str },
     /// Only from [`Outbound::parse`]: the types that we send are known, the ones that we receive are not.
     #[error("the frame's `type` is none that can be sent")]
     UnknownType,

@@ -48,28 +48,17 @@ pub fn check_language(attributes: &BTreeMap<String, String>) -> Vec<Finding> {
 
 impl Finding {
     fn error(attribute: &str, reason: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            attribute: attribute.to_owned(),
-            reason: reason.into(),
-        }
+        Self { severity: Severity::Error, attribute: attribute.to_owned(), reason: reason.into() }
     }
 
     fn warning(attribute: &str, reason: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            attribute: attribute.to_owned(),
-            reason: reason.into(),
-        }
+        Self { severity: Severity::Warning, attribute: attribute.to_owned(), reason: reason.into() }
     }
 }
 
 fn check_each(attributes: &BTreeMap<String, String>, table: &[Attribute]) -> Vec<Finding> {
     let check_one = |(name, value): (&String, &String)| match table.iter().find(|known| known.name == name) {
-        Some(known) => known
-            .rule
-            .refusal(value)
-            .map(|reason| Finding::error(name, reason)),
+        Some(known) => known.rule.refusal(value).map(|reason| Finding::error(name, reason)),
         None => Some(Finding::warning(name, explain_unknown(name, table))),
     };
     attributes.iter().filter_map(check_one).collect()
@@ -80,10 +69,7 @@ fn explain_unknown(name: &str, table: &[Attribute]) -> String {
         return (*reason).to_owned();
     }
     match table.iter().find(|known| known.name.eq_ignore_ascii_case(name)) {
-        Some(known) => format!(
-            "is spelled {} by Twilio, which may ignore it as it is",
-            known.name
-        ),
+        Some(known) => format!("is spelled {} by Twilio, which may ignore it as it is", known.name),
         None => "is not known; it is sent as it is".to_owned(),
     }
 }

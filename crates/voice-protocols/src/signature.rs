@@ -35,9 +35,7 @@ impl SignatureValidator {
     /// Empty tokens are dropped: anybody can sign with those. Without a token nothing is valid.
     pub fn new(tokens: Vec<String>) -> Self {
         let tokens = tokens.into_iter().filter(|token| !token.is_empty());
-        Self {
-            keys: tokens.map(|token| key(&token)).collect(),
-        }
+        Self { keys: tokens.map(|token| key(&token)).collect() }
     }
 
     /// Whether `signature` fits the request: `url` is absolute, `params` as in [`sign`].
@@ -65,9 +63,7 @@ impl SignatureValidator {
     pub fn is_valid_body(&self, signature: &str, url: &str, body: &[u8]) -> bool {
         let expected = lower_hex(&Sha256::digest(body));
         let query = url.split_once('?').map_or("", |(_, query)| query);
-        let mut claims = parse_form(query.as_bytes())
-            .into_iter()
-            .filter(|(name, _)| name == "bodySHA256");
+        let mut claims = parse_form(query.as_bytes()).into_iter().filter(|(name, _)| name == "bodySHA256");
         let (Some((_, claimed)), None) = (claims.next(), claims.next()) else {
             return false;
         };
@@ -78,9 +74,7 @@ impl SignatureValidator {
 
 impl fmt::Debug for SignatureValidator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignatureValidator")
-            .field("tokens", &self.keys.len())
-            .finish_non_exhaustive()
+        f.debug_struct("SignatureValidator").field("tokens", &self.keys.len()).finish_non_exhaustive()
     }
 }
 
@@ -89,11 +83,7 @@ impl fmt::Debug for SignatureValidator {
 fn key(token: &str) -> Hmac<Sha1> {
     let mut block = [0; 64];
     let hashed = Sha1::digest(token.as_bytes());
-    let bytes = if token.len() > block.len() {
-        hashed.as_slice()
-    } else {
-        token.as_bytes()
-    };
+    let bytes = if token.len() > block.len() { hashed.as_slice() } else { token.as_bytes() };
     block[..bytes.len()].copy_from_slice(bytes);
     Hmac::new(&block.into())
 }
@@ -109,10 +99,7 @@ fn signature(mut mac: Hmac<Sha1>, url: &str, params: &[(&str, &str)]) -> String 
 
 /// Names in byte order, and of each name every distinct value once, in byte order.
 fn canonical(params: &[(String, String)]) -> Vec<(&str, &str)> {
-    let mut params: Vec<_> = params
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let mut params: Vec<_> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     params.sort_unstable();
     params.dedup();
     params
@@ -121,10 +108,7 @@ fn canonical(params: &[(String, String)]) -> Vec<(&str, &str)> {
 fn lower_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

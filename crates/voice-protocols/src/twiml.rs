@@ -92,11 +92,7 @@ fn write_verb(xml: &mut XmlWriter, verb: &Verb) {
             xml.close();
         }
         Verb::Redirect(url) => write_text_element(xml, "Redirect", url),
-        Verb::Dial {
-            target,
-            action,
-            timeout_seconds,
-        } => {
+        Verb::Dial { target, action, timeout_seconds } => {
             xml.open("Dial");
             if let Some(action) = action {
                 xml.attribute("action", action);
@@ -125,10 +121,7 @@ fn write_connect(xml: &mut XmlWriter, action: &str, relay: &ConversationRelay) {
 fn write_relay(xml: &mut XmlWriter, relay: &ConversationRelay) {
     xml.open("ConversationRelay");
     xml.attribute("url", &relay.url);
-    write_attributes(
-        xml,
-        relay.attributes.iter().filter(|(name, _)| name.as_str() != "url"),
-    );
+    write_attributes(xml, relay.attributes.iter().filter(|(name, _)| name.as_str() != "url"));
     for language in &relay.languages {
         xml.open("Language");
         write_attributes(xml, language.iter());

@@ -81,19 +81,12 @@ pub fn is_call_sid(text: &str) -> bool {
 }
 
 fn first<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    params
-        .iter()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+    params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 fn call_sid(params: &[(String, String)]) -> Result<String, WebhookError> {
     let sid = first(params, "CallSid").ok_or(WebhookError::MissingCallSid)?;
-    if is_call_sid(sid) {
-        Ok(sid.to_owned())
-    } else {
-        Err(WebhookError::InvalidCallSid)
-    }
+    if is_call_sid(sid) { Ok(sid.to_owned()) } else { Err(WebhookError::InvalidCallSid) }
 }
 
 #[cfg(test)]

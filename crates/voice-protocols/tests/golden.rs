@@ -3,10 +3,7 @@
 //! Each folder is compared with the cases written here, in both directions: a file without a case fails as
 //! well as a case without a file.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may panic like the tests themselves"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like the tests themselves")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,11 +20,7 @@ use voice_protocols::webhook::{ConnectEnded, SessionStatus, VoiceWebhook, Webhoo
 fn with_files<T>(folder: &str, cases: Vec<(&str, T)>, check: impl Fn(&str, T)) {
     let named: BTreeSet<String> = cases.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(named.len(), cases.len(), "a case is written twice");
-    assert_eq!(
-        names_in(folder),
-        named,
-        "files (left) and cases (right) of {folder}"
-    );
+    assert_eq!(names_in(folder), named, "files (left) and cases (right) of {folder}");
     for (name, case) in cases {
         let content = fs::read_to_string(golden(folder).join(name)).unwrap();
         check(content.trim_end_matches('\n'), case);
@@ -40,16 +33,11 @@ fn names_in(folder: &str) -> BTreeSet<String> {
 }
 
 fn golden(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(folder)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder)
 }
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[test]
@@ -72,11 +60,7 @@ fn every_folder_is_tested() {
 #[test]
 fn inbound_messages_are_read_and_written_back_unchanged() {
     let prompt = |words: &str, lang: &str, last| {
-        Inbound::Prompt(Prompt {
-            voice_prompt: words.to_owned(),
-            lang: Some(lang.to_owned()),
-            last,
-        })
+        Inbound::Prompt(Prompt { voice_prompt: words.to_owned(), lang: Some(lang.to_owned()), last })
     };
     let setup = Setup {
         session_id: "VX0123456789abcdef0123456789abcdef".to_owned(),
@@ -101,24 +85,10 @@ fn inbound_messages_are_read_and_written_back_unchanged() {
         ("prompt-partial.json", prompt("I need", "en", false)),
         ("dtmf.json", Inbound::Dtmf(Dtmf { digit: '5' })),
         ("interrupt.json", Inbound::Interrupt(interrupt)),
-        (
-            "error.json",
-            Inbound::Error(ErrorReport {
-                description: error.to_owned(),
-            }),
-        ),
-        (
-            "info-agent-speaking.json",
-            Inbound::Info(Info::AgentSpeaking(true)),
-        ),
-        (
-            "info-client-speaking.json",
-            Inbound::Info(Info::ClientSpeaking(false)),
-        ),
-        (
-            "info-tokens-played.json",
-            Inbound::Info(Info::TokensPlayed("Hello, ".to_owned())),
-        ),
+        ("error.json", Inbound::Error(ErrorReport { description: error.to_owned() })),
+        ("info-agent-speaking.json", Inbound::Info(Info::AgentSpeaking(true))),
+        ("info-client-speaking.json", Inbound::Info(Info::ClientSpeaking(false))),
+        ("info-tokens-played.json", Inbound::Info(Info::TokensPlayed("Hello, ".to_owned()))),
         ("info-round-trip.json", Inbound::Info(Info::RoundTripDelayMs(121))),
     ];
     with_files("inbound", cases, |content, message| {
@@ -134,30 +104,17 @@ fn inbound_messages_with_surprises_are_read() {
         custom_parameters: map(&[("tier", "2"), ("vip", "true")]),
         ..Setup::default()
     };
-    let prompt = Prompt {
-        voice_prompt: "hola".to_owned(),
-        lang: Some("es-US".to_owned()),
-        last: true,
-    };
-    let interrupt = Interrupt {
-        utterance_until_interrupt: "Life is".to_owned(),
-        duration_until_interrupt_ms: Some(460),
-    };
-    let updated = Info::Other {
-        name: "configUpdated".to_owned(),
-        value: r#"{"ttsProvider":"Google"}"#.to_owned(),
-    };
+    let prompt = Prompt { voice_prompt: "hola".to_owned(), lang: Some("es-US".to_owned()), last: true };
+    let interrupt =
+        Interrupt { utterance_until_interrupt: "Life is".to_owned(), duration_until_interrupt_ms: Some(460) };
+    let updated =
+        Info::Other { name: "configUpdated".to_owned(), value: r#"{"ttsProvider":"Google"}"#.to_owned() };
     let cases = vec![
         ("setup-sparse.json", Inbound::Setup(Box::new(setup))),
         ("prompt-unknown-field.json", Inbound::Prompt(prompt)),
         ("interrupt-duration-as-text.json", Inbound::Interrupt(interrupt)),
         ("info-config-updated.json", Inbound::Info(updated)),
-        (
-            "unknown-type.json",
-            Inbound::Unknown {
-                kind: "sentiment".to_owned(),
-            },
-        ),
+        ("unknown-type.json", Inbound::Unknown { kind: "sentiment".to_owned() }),
     ];
     with_files("inbound-lenient", cases, |content, message| {
         assert_eq!(Inbound::parse(content), Ok(message));
@@ -170,20 +127,8 @@ fn malformed_inbound_messages_say_why() {
         ("not-json.json", MalformedFrame::NotJson { line: 1, column: 36 }),
         ("not-an-object.json", MalformedFrame::NotAnObject),
         ("no-type.json", MalformedFrame::Missing("type")),
-        (
-            "type-not-text.json",
-            MalformedFrame::Invalid {
-                field: "type",
-                expected: "a string",
-            },
-        ),
-        (
-            "dtmf-two-keys.json",
-            MalformedFrame::Invalid {
-                field: "digit",
-                expected: "one key",
-            },
-        ),
+        ("type-not-text.json", MalformedFrame::Invalid { field: "type", expected: "a string" }),
+        ("dtmf-two-keys.json", MalformedFrame::Invalid { field: "digit", expected: "one key" }),
     ];
     with_files("inbound-malformed", cases, |content, error| {
         assert_eq!(Inbound::parse(content), Err(error));
@@ -192,10 +137,7 @@ fn malformed_inbound_messages_say_why() {
 
 #[test]
 fn outbound_messages_are_written_exactly_and_read_back() {
-    let hello = Text {
-        token: "Hello, ".to_owned(),
-        ..Text::default()
-    };
+    let hello = Text { token: "Hello, ".to_owned(), ..Text::default() };
     let spanish = Text {
         token: "¿Qué tal? \"Bien\"\n".to_owned(),
         last: true,
@@ -218,20 +160,10 @@ fn outbound_messages_are_written_exactly_and_read_back() {
         ("text.json", Outbound::Text(hello)),
         ("text-all-fields.json", Outbound::Text(spanish)),
         ("play.json", Outbound::Play(play)),
-        (
-            "send-digits.json",
-            Outbound::SendDigits {
-                digits: "1w2#".to_owned(),
-            },
-        ),
+        ("send-digits.json", Outbound::SendDigits { digits: "1w2#".to_owned() }),
         ("language.json", spanish_both),
         ("end.json", Outbound::End { handoff_data: None }),
-        (
-            "end-with-handoff.json",
-            Outbound::End {
-                handoff_data: Some(handoff),
-            },
-        ),
+        ("end-with-handoff.json", Outbound::End { handoff_data: Some(handoff) }),
     ];
     with_files("outbound", cases, |content, message| {
         assert_eq!(message.to_json(), content);
@@ -241,11 +173,7 @@ fn outbound_messages_are_written_exactly_and_read_back() {
 
 #[test]
 fn outbound_messages_in_other_spellings_are_read() {
-    let text = Text {
-        token: "Hi".to_owned(),
-        interruptible: Some(Interruptible::None),
-        ..Text::default()
-    };
+    let text = Text { token: "Hi".to_owned(), interruptible: Some(Interruptible::None), ..Text::default() };
     let cases = vec![("text-boolean-and-unknown-field.json", Outbound::Text(text))];
     with_files("outbound-lenient", cases, |content, message| {
         assert_eq!(Outbound::parse(content), Ok(message));
@@ -254,10 +182,7 @@ fn outbound_messages_in_other_spellings_are_read() {
 
 #[test]
 fn outbound_messages_that_twilio_refuses_are_refused() {
-    let no_string = |field| MalformedFrame::Invalid {
-        field,
-        expected: "a string",
-    };
+    let no_string = |field| MalformedFrame::Invalid { field, expected: "a string" };
     let cases = vec![
         ("text-null-token.json", no_string("token")),
         ("unknown-type.json", MalformedFrame::UnknownType),
@@ -279,21 +204,12 @@ fn twiml_is_written_exactly() {
             ("url", "wss://dropped"),
             ("welcomeGreeting", "Tom & \"Ann\" say <hi>\nit's ü"),
         ]),
-        languages: vec![
-            map(&[("code", "es-US"), ("ttsProvider", "Google")]),
-            map(&[("code", "de-DE")]),
-        ],
+        languages: vec![map(&[("code", "es-US"), ("ttsProvider", "Google")]), map(&[("code", "de-DE")])],
         parameters: map(&[("a&b", "<1>")]),
     };
-    let connect = Verb::Connect {
-        action: "https://example.com/twiml/ended/CA1?a=1&b=2".to_owned(),
-        relay,
-    };
-    let apology = vec![
-        Verb::Say("Sorry <we> can't talk now.".to_owned()),
-        Verb::Pause { seconds: 1 },
-        Verb::Hangup,
-    ];
+    let connect = Verb::Connect { action: "https://example.com/twiml/ended/CA1?a=1&b=2".to_owned(), relay };
+    let apology =
+        vec![Verb::Say("Sorry <we> can't talk now.".to_owned()), Verb::Pause { seconds: 1 }, Verb::Hangup];
     let sip = DialTarget::Sip("sip:support@example.com".to_owned());
     let number = DialTarget::Number("+14155550100".to_owned());
     let action = Some("https://example.com/twiml/ended/CA1".to_owned());
@@ -301,26 +217,9 @@ fn twiml_is_written_exactly() {
         ("empty.xml", vec![]),
         ("relay.xml", vec![connect]),
         ("apology.xml", apology),
-        (
-            "redirect.xml",
-            vec![Verb::Redirect("https://example.com/twiml?x=1&y=2".to_owned())],
-        ),
-        (
-            "dial-sip.xml",
-            vec![Verb::Dial {
-                target: sip,
-                action: None,
-                timeout_seconds: None,
-            }],
-        ),
-        (
-            "dial-number.xml",
-            vec![Verb::Dial {
-                target: number,
-                action,
-                timeout_seconds: Some(20),
-            }],
-        ),
+        ("redirect.xml", vec![Verb::Redirect("https://example.com/twiml?x=1&y=2".to_owned())]),
+        ("dial-sip.xml", vec![Verb::Dial { target: sip, action: None, timeout_seconds: None }]),
+        ("dial-number.xml", vec![Verb::Dial { target: number, action, timeout_seconds: Some(20) }]),
     ];
     with_files("twiml", cases, |content, verbs| {
         assert_eq!(VoiceResponse::new(verbs).to_xml(), content);
@@ -348,10 +247,7 @@ fn voice_webhooks_are_read_with_all_their_fields() {
         caller_name: "ANN EXAMPLE".to_owned(),
         ..incoming.clone()
     };
-    let cases = vec![
-        ("incoming.form", (incoming, 14)),
-        ("forwarded.form", (forwarded, 7)),
-    ];
+    let cases = vec![("incoming.form", (incoming, 14)), ("forwarded.form", (forwarded, 7))];
     with_files("webhook", cases, |content, (mut expected, fields)| {
         expected.params = parse_form(content.as_bytes());
         assert_eq!(expected.params.len(), fields);
@@ -366,10 +262,7 @@ fn voice_webhooks_without_a_usable_call_are_refused() {
         ("call-sid-with-path.form", WebhookError::InvalidCallSid),
     ];
     with_files("webhook-refused", cases, |content, error| {
-        assert_eq!(
-            VoiceWebhook::from_params(parse_form(content.as_bytes())),
-            Err(error)
-        );
+        assert_eq!(VoiceWebhook::from_params(parse_form(content.as_bytes())), Err(error));
     });
 }
 
@@ -400,9 +293,6 @@ fn the_end_of_a_session_is_read() {
         ("failed.form", failed),
     ];
     with_files("connect-ended", cases, |content, expected| {
-        assert_eq!(
-            ConnectEnded::from_params(&parse_form(content.as_bytes())),
-            Ok(expected)
-        );
+        assert_eq!(ConnectEnded::from_params(&parse_form(content.as_bytes())), Ok(expected));
     });
 }

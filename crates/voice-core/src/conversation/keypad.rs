@@ -48,17 +48,11 @@ impl Conversation {
         }
         self.act_on_keys(now, actions);
         if !self.use_case.keypad.contains_key(&key) {
-            self.keypad = Keypad::Collecting {
-                keys: key.to_string(),
-                due: now + BETWEEN_KEYS,
-            };
+            self.keypad = Keypad::Collecting { keys: key.to_string(), due: now + BETWEEN_KEYS };
         } else if self.playback.is_idle() {
             self.press(now, key, actions);
         } else {
-            self.keypad = Keypad::Waiting {
-                key,
-                due: now + INTERRUPTION_FOLLOWS,
-            };
+            self.keypad = Keypad::Waiting { key, due: now + INTERRUPTION_FOLLOWS };
         }
     }
 
@@ -106,16 +100,11 @@ impl Conversation {
         {
             return self.press_without_tool(key, text, actions);
         }
-        self.history
-            .push_caller(&format!("(The caller pressed {key} on the keypad.)"));
+        self.history.push_caller(&format!("(The caller pressed {key} on the keypad.)"));
         let generation = self.new_generation_id();
         let call = tool.map(|name| {
             let id = ToolCallId(format!("keypad-{generation}"));
-            ToolCall {
-                id,
-                name,
-                input: serde_json::json!({}),
-            }
+            ToolCall { id, name, input: serde_json::json!({}) }
         });
         let message = self.history.push_agent(&text, call.iter().cloned().collect());
         if !text.is_empty() {
@@ -130,11 +119,7 @@ impl Conversation {
 
     /// The menu promises a tool that does not exist: the caller must not wait for it, so the model goes on.
     fn press_without_tool(&mut self, key: char, text: String, actions: &mut Vec<Action>) {
-        let told = if text.is_empty() {
-            String::new()
-        } else {
-            format!(" and was told: {text:?}")
-        };
+        let told = if text.is_empty() { String::new() } else { format!(" and was told: {text:?}") };
         self.history.push_caller(&format!(
             "(The caller pressed {key} on the keypad{told}. What the key should do is not available.)"
         ));

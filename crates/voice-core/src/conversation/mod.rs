@@ -118,12 +118,7 @@ impl Conversation {
                 self.hasten_terminal_runs(now);
             }
             Event::GenerationText { generation, text } => self.generation_text(generation, &text, actions),
-            Event::GenerationToolCall {
-                generation,
-                id,
-                name,
-                arguments,
-            } => {
+            Event::GenerationToolCall { generation, id, name, arguments } => {
                 self.generation_tool_call(generation, id, name, &arguments);
             }
             Event::GenerationFinished { generation } => self.generation_finished(now, generation, actions),
@@ -202,13 +197,8 @@ impl Conversation {
     fn generate(&mut self, round: u32, actions: &mut Vec<Action>) {
         let id = self.new_generation_id();
         let filter = SpeechFilter::default();
-        self.phase = Phase::Generating(Generation {
-            id,
-            round,
-            filter,
-            message: None,
-            tool_calls: Vec::new(),
-        });
+        self.phase =
+            Phase::Generating(Generation { id, round, filter, message: None, tool_calls: Vec::new() });
         actions.push(Action::StartGeneration { generation: id });
     }
 
@@ -248,10 +238,7 @@ impl Conversation {
 
     fn end_talk_cycle(&mut self, actions: &mut Vec<Action>) {
         if std::mem::take(&mut self.talking) {
-            actions.push(Action::Say {
-                text: String::new(),
-                last: true,
-            });
+            actions.push(Action::Say { text: String::new(), last: true });
         }
     }
 
@@ -274,14 +261,7 @@ impl Conversation {
             _ if arguments.trim().is_empty() => (serde_json::json!({}), Arguments::Sound),
             _ => (serde_json::json!({}), Arguments::Broken),
         };
-        live.tool_calls.push((
-            ToolCall {
-                id: call_id,
-                name,
-                input,
-            },
-            arguments,
-        ));
+        live.tool_calls.push((ToolCall { id: call_id, name, input }, arguments));
     }
 
     fn generation_finished(&mut self, now: Instant, id: GenerationId, actions: &mut Vec<Action>) {
@@ -305,8 +285,7 @@ impl Conversation {
         if generation.message.is_none() {
             self.history.open_agent();
         }
-        self.history
-            .close_agent(calls.iter().map(|(call, _)| call.clone()).collect());
+        self.history.close_agent(calls.iter().map(|(call, _)| call.clone()).collect());
         self.end_talk_cycle(actions);
         self.run_tools(now, generation.id, generation.round, calls, actions);
     }

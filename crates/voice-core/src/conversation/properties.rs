@@ -19,31 +19,14 @@ use crate::ports::{Effect, ToolResult};
 #[derive(Clone, Debug)]
 enum Step {
     Say(String),
-    Interrupt {
-        words: usize,
-    },
+    Interrupt { words: usize },
     Press(char),
-    Play {
-        words: usize,
-    },
-    Text {
-        live: bool,
-        text: String,
-    },
-    ToolCall {
-        live: bool,
-        id: u8,
-        name: &'static str,
-        arguments: &'static str,
-    },
-    Finish {
-        live: bool,
-    },
+    Play { words: usize },
+    Text { live: bool, text: String },
+    ToolCall { live: bool, id: u8, name: &'static str, arguments: &'static str },
+    Finish { live: bool },
     Fail,
-    Outcome {
-        index: usize,
-        stale: bool,
-    },
+    Outcome { index: usize, stale: bool },
     HangUp,
 }
 
@@ -88,12 +71,7 @@ impl World {
         for tool in &mut use_case.tools {
             Arc::make_mut(tool).filler = None;
         }
-        use_case.keypad.insert(
-            '4',
-            crate::use_case::KeypadHandler::Run {
-                tool: "gone".to_owned(),
-            },
-        );
+        use_case.keypad.insert('4', crate::use_case::KeypadHandler::Run { tool: "gone".to_owned() });
         Self {
             conversation: Conversation::new(Arc::new(use_case), None),
             now: beginning(),
@@ -118,28 +96,19 @@ impl World {
                 self.disturbed = true;
                 let fragment = self.listen(words);
                 if !fragment.is_empty() {
-                    self.handle(Event::Played {
-                        text: fragment.clone(),
-                    })?;
+                    self.handle(Event::Played { text: fragment.clone() })?;
                 }
                 self.queue.clear();
                 self.handle(Event::CallerInterrupted { heard: fragment })?;
                 return self.heard_is_remembered();
             }
             Step::Press(key) => Event::KeyPressed { key },
-            Step::Play { words } => Event::Played {
-                text: self.listen(words),
-            },
+            Step::Play { words } => Event::Played { text: self.listen(words) },
             Step::Text { live, text } => match generation(live) {
                 Some(generation) => Event::GenerationText { generation, text },
                 None => return Ok(()),
             },
-            Step::ToolCall {
-                live,
-                id,
-                name,
-                arguments,
-            } => match generation(live) {
+            Step::ToolCall { live, id, name, arguments } => match generation(live) {
                 Some(generation) => Event::GenerationToolCall {
                     generation,
                     id: format!("call-{id}"),
@@ -163,19 +132,13 @@ impl World {
                 None => return Ok(()),
             },
             Step::Outcome { index, stale } => {
-                let run = if stale {
-                    self.ever_started.iter().nth(index)
-                } else {
-                    self.running.iter().nth(index)
-                };
+                let run =
+                    if stale { self.ever_started.iter().nth(index) } else { self.running.iter().nth(index) };
                 let Some(run) = run.cloned() else { return Ok(()) };
                 self.running.remove(&run);
                 let effect = (index == 1).then_some(Effect::EndCall { handoff_data: None });
                 let outcome = ToolOutcome::success(ToolCallId(run.call.0.clone()), json!({"ok": true}));
-                Event::ToolFinished {
-                    run,
-                    result: ToolResult { outcome, effect },
-                }
+                Event::ToolFinished { run, result: ToolResult { outcome, effect } }
             }
             Step::HangUp => Event::CallerHungUp,
         };
@@ -204,15 +167,8 @@ impl World {
             Message::Agent { text, .. } => Some(text.as_str()),
             _ => None,
         });
-        let agent: String = agent
-            .flat_map(str::chars)
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
-        prop_assert_eq!(
-            agent,
-            self.heard.clone(),
-            "history holds what was heard and no more"
-        );
+        let agent: String = agent.flat_map(str::chars).filter(char::is_ascii_alphanumeric).collect();
+        prop_assert_eq!(agent, self.heard.clone(), "history holds what was heard and no more");
         Ok(())
     }
 
@@ -222,18 +178,12 @@ impl World {
         let mut actions = Vec::new();
         self.conversation.handle(self.now, event, &mut actions);
         prop_assert!(!self.ended || actions.is_empty(), "nothing happens after the end");
-        prop_assert!(
-            !stale_text || actions.is_empty(),
-            "nothing is spoken from a dead generation"
-        );
+        prop_assert!(!stale_text || actions.is_empty(), "nothing is spoken from a dead generation");
         for action in actions {
             match action {
                 Action::StartGeneration { generation } => {
                     prop_assert!(self.live.is_none(), "one live generation");
-                    prop_assert!(
-                        self.running.is_empty(),
-                        "outcomes come before the next generation"
-                    );
+                    prop_assert!(self.running.is_empty(), "outcomes come before the next generation");
                     self.live = Some(generation);
                 }
                 Action::CancelGeneration { generation } => {
@@ -249,11 +199,8 @@ impl World {
                 }
                 Action::CancelTool { run } => prop_assert!(self.running.remove(&run)),
                 Action::Say { text, .. } => {
-                    self.queue.extend(
-                        text.split_inclusive(' ')
-                            .filter(|word| !word.is_empty())
-                            .map(str::to_owned),
-                    );
+                    self.queue
+                        .extend(text.split_inclusive(' ').filter(|word| !word.is_empty()).map(str::to_owned));
                 }
                 Action::Record(_) => {}
                 Action::End(_) => {
@@ -271,18 +218,11 @@ impl World {
 
     fn pass(&mut self, milliseconds: u64) -> Result<(), TestCaseError> {
         let until = self.now + Duration::from_millis(milliseconds);
-        while let Some(deadline) = self
-            .conversation
-            .next_deadline()
-            .filter(|deadline| *deadline <= until)
-        {
+        while let Some(deadline) = self.conversation.next_deadline().filter(|deadline| *deadline <= until) {
             self.now = self.now.max(deadline);
             self.handle(Event::DeadlineReached)?;
             let next = self.conversation.next_deadline();
-            prop_assert!(
-                next.is_none_or(|next| next > self.now),
-                "a deadline that has passed is dealt with"
-            );
+            prop_assert!(next.is_none_or(|next| next > self.now), "a deadline that has passed is dealt with");
         }
         self.now = until;
         Ok(())
@@ -291,23 +231,13 @@ impl World {
 
 /// What every model API demands of a dialogue; the agent's last message may still be growing.
 fn model_rules(messages: &[Arc<Message>]) -> Result<(), TestCaseError> {
-    let callers_first = matches!(
-        messages.first().map(|message| &**message),
-        Some(Message::Caller { .. })
-    );
+    let callers_first = matches!(messages.first().map(|message| &**message), Some(Message::Caller { .. }));
     prop_assert!(callers_first, "the caller speaks first");
     for pair in messages.windows(2) {
-        prop_assert!(
-            pair[0].is_callers() != pair[1].is_callers(),
-            "sides alternate: {:?}",
-            pair
-        );
+        prop_assert!(pair[0].is_callers() != pair[1].is_callers(), "sides alternate: {:?}", pair);
         if let Message::Agent { text, tool_calls } = &*pair[0] {
             prop_assert_eq!(text.trim_end(), text.as_str());
-            prop_assert!(
-                !text.trim().is_empty() || !tool_calls.is_empty(),
-                "no blank message"
-            );
+            prop_assert!(!text.trim().is_empty() || !tool_calls.is_empty(), "no blank message");
             let calls: Vec<_> = tool_calls.iter().map(|call| &call.id).collect();
             let answered: Vec<_> = match &*pair[1] {
                 Message::Outcomes { outcomes, .. } => outcomes.iter().map(|outcome| &outcome.id).collect(),

@@ -40,45 +40,18 @@ pub(super) fn use_case() -> UseCase {
         fallback_models: Vec::new(),
         inference: InferenceSettings::default(),
         guardrail: None,
-        tools: [tool("order"), cancellable, tool("end_call")]
-            .map(Arc::new)
-            .to_vec(),
+        tools: [tool("order"), cancellable, tool("end_call")].map(Arc::new).to_vec(),
         keypad: BTreeMap::from([
-            (
-                '1',
-                KeypadHandler::Reply {
-                    text: "We open at nine.".to_owned(),
-                },
-            ),
-            (
-                '2',
-                KeypadHandler::Run {
-                    tool: "order".to_owned(),
-                },
-            ),
-            (
-                '3',
-                KeypadHandler::ReplyAndRun {
-                    text: "Let me order.".to_owned(),
-                    tool: "order".to_owned(),
-                },
-            ),
-            (
-                '4',
-                KeypadHandler::ReplyAndRun {
-                    text: "Looking.".to_owned(),
-                    tool: "gone".to_owned(),
-                },
-            ),
+            ('1', KeypadHandler::Reply { text: "We open at nine.".to_owned() }),
+            ('2', KeypadHandler::Run { tool: "order".to_owned() }),
+            ('3', KeypadHandler::ReplyAndRun { text: "Let me order.".to_owned(), tool: "order".to_owned() }),
+            ('4', KeypadHandler::ReplyAndRun { text: "Looking.".to_owned(), tool: "gone".to_owned() }),
         ]),
         sentences: Sentences::default(),
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test needs some instant to count from"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
 pub(super) fn beginning() -> Instant {
     Instant::now()
 }
@@ -112,15 +85,11 @@ impl Stage {
     }
 
     fn say(&mut self, text: &str) -> &mut Self {
-        self.handle(Event::CallerSaid {
-            text: text.to_owned(),
-        })
+        self.handle(Event::CallerSaid { text: text.to_owned() })
     }
 
     fn interrupt(&mut self, heard: &str) -> &mut Self {
-        self.handle(Event::CallerInterrupted {
-            heard: heard.to_owned(),
-        })
+        self.handle(Event::CallerInterrupted { heard: heard.to_owned() })
     }
 
     fn key(&mut self, key: char) -> &mut Self {
@@ -128,16 +97,11 @@ impl Stage {
     }
 
     fn played(&mut self, text: &str) -> &mut Self {
-        self.handle(Event::Played {
-            text: text.to_owned(),
-        })
+        self.handle(Event::Played { text: text.to_owned() })
     }
 
     fn text(&mut self, generation: u32, text: &str) -> &mut Self {
-        self.handle(Event::GenerationText {
-            generation: GenerationId(generation),
-            text: text.to_owned(),
-        })
+        self.handle(Event::GenerationText { generation: GenerationId(generation), text: text.to_owned() })
     }
 
     fn call(&mut self, generation: u32, id: &str, name: &str, arguments: &str) -> &mut Self {
@@ -150,9 +114,7 @@ impl Stage {
     }
 
     fn finish(&mut self, generation: u32) -> &mut Self {
-        self.handle(Event::GenerationFinished {
-            generation: GenerationId(generation),
-        })
+        self.handle(Event::GenerationFinished { generation: GenerationId(generation) })
     }
 
     fn outcome(&mut self, generation: u32, id: &str) -> &mut Self {
@@ -160,10 +122,7 @@ impl Stage {
             outcome: ToolOutcome::success(ToolCallId(id.to_owned()), json!({"done": id})),
             effect: None,
         };
-        self.handle(Event::ToolFinished {
-            run: run(generation, id),
-            result,
-        })
+        self.handle(Event::ToolFinished { run: run(generation, id), result })
     }
 
     fn spoken(&self) -> String {
@@ -194,10 +153,7 @@ impl Stage {
         let line = |message: &Arc<Message>| match &**message {
             Message::Caller { text } => format!("caller: {text}"),
             Message::Agent { text, tool_calls } => {
-                let calls: Vec<_> = tool_calls
-                    .iter()
-                    .map(|call| format!(" [{}]", call.name))
-                    .collect();
+                let calls: Vec<_> = tool_calls.iter().map(|call| format!(" [{}]", call.name)).collect();
                 format!("agent: {text}{}", calls.concat())
             }
             Message::Outcomes { outcomes, text } => {
@@ -213,10 +169,7 @@ impl Stage {
 }
 
 fn run(generation: u32, id: &str) -> RunId {
-    RunId {
-        generation: GenerationId(generation),
-        call: ToolCallId(id.to_owned()),
-    }
+    RunId { generation: GenerationId(generation), call: ToolCallId(id.to_owned()) }
 }
 
 #[test]
@@ -225,17 +178,8 @@ fn a_turn_is_spoken_token_by_token() {
     assert_eq!(stage.say("What are your hours?").started(), Some(0));
     assert_eq!(stage.text(0, "We open ").spoken(), "We open ");
     assert_eq!(stage.text(0, "at **nine**.").spoken(), "at nine.");
-    assert_eq!(
-        stage.finish(0).actions,
-        [Action::Say {
-            text: String::new(),
-            last: true
-        }]
-    );
-    assert_eq!(
-        stage.dialogue(),
-        ["caller: What are your hours?", "agent: We open at nine."]
-    );
+    assert_eq!(stage.finish(0).actions, [Action::Say { text: String::new(), last: true }]);
+    assert_eq!(stage.dialogue(), ["caller: What are your hours?", "agent: We open at nine."]);
 }
 
 #[test]
@@ -243,12 +187,8 @@ fn final_prompts_of_one_utterance_become_one_turn() {
     let mut stage = Stage::new();
     stage.say("I'd like a pizza");
     let expected = [
-        Action::CancelGeneration {
-            generation: GenerationId(0),
-        },
-        Action::StartGeneration {
-            generation: GenerationId(1),
-        },
+        Action::CancelGeneration { generation: GenerationId(0) },
+        Action::StartGeneration { generation: GenerationId(1) },
     ];
     assert_eq!(stage.say("with olives.").actions, expected);
     assert_eq!(stage.text(0, "stale").spoken(), "");
@@ -260,13 +200,8 @@ fn an_interruption_stops_at_once_and_keeps_what_was_heard() {
     let mut stage = Stage::new();
     stage.say("hours?").text(0, "We open at nine and close at five.");
     let expected = [
-        Action::CancelGeneration {
-            generation: GenerationId(0),
-        },
-        Action::Say {
-            text: String::new(),
-            last: true,
-        },
+        Action::CancelGeneration { generation: GenerationId(0) },
+        Action::Say { text: String::new(), last: true },
     ];
     assert_eq!(stage.interrupt("We open at nine").actions, expected);
     assert_eq!(stage.text(0, " Anything else?").actions, []);
@@ -278,27 +213,16 @@ fn an_interruption_stops_at_once_and_keeps_what_was_heard() {
 #[test]
 fn an_interruption_after_the_model_finished_cuts_history_too() {
     let mut stage = Stage::new();
-    stage
-        .say("hours?")
-        .text(0, "Nine to five, daily. Come in.")
-        .finish(0);
+    stage.say("hours?").text(0, "Nine to five, daily. Come in.").finish(0);
     stage.played("Nine to five,").played("daily.");
     assert_eq!(stage.interrupt("Come").actions, []);
-    assert_eq!(
-        stage.dialogue(),
-        ["caller: hours?", "agent: Nine to five, daily. Come"]
-    );
+    assert_eq!(stage.dialogue(), ["caller: hours?", "agent: Nine to five, daily. Come"]);
 }
 
 #[test]
 fn what_was_not_heard_at_all_is_forgotten_and_the_callers_words_join() {
     let mut stage = Stage::new();
-    stage
-        .say("I want")
-        .text(0, "Sure, what?")
-        .finish(0)
-        .interrupt("")
-        .say("a pizza.");
+    stage.say("I want").text(0, "Sure, what?").finish(0).interrupt("").say("a pizza.");
     assert_eq!(stage.dialogue(), ["caller: I want a pizza."]);
 }
 
@@ -317,34 +241,17 @@ fn tools_run_in_parallel_and_the_model_goes_on() {
     stage.text(1, "Done.").finish(1);
     assert_eq!(
         stage.dialogue(),
-        [
-            "caller: Order.",
-            "agent: One second. [order] [search]",
-            "outcomes: ok ok ",
-            "agent: Done."
-        ]
+        ["caller: Order.", "agent: One second. [order] [search]", "outcomes: ok ok ", "agent: Done."]
     );
 }
 
 #[test]
 fn an_unknown_tool_and_broken_arguments_are_answered_to_the_model() {
     let mut stage = Stage::new();
-    stage
-        .say("Order.")
-        .call(0, "a", "fly", "{}")
-        .call(0, "b", "order", r#"{"n":"#)
-        .finish(0);
+    stage.say("Order.").call(0, "a", "fly", "{}").call(0, "b", "order", r#"{"n":"#).finish(0);
     assert_eq!((stage.tools_started(), stage.started()), (vec![], Some(1)));
-    assert!(
-        stage.dialogue()[2].contains("no tool of this name"),
-        "{:?}",
-        stage.dialogue()
-    );
-    assert!(
-        stage.dialogue()[2].contains("not a JSON object"),
-        "{:?}",
-        stage.dialogue()
-    );
+    assert!(stage.dialogue()[2].contains("no tool of this name"), "{:?}", stage.dialogue());
+    assert!(stage.dialogue()[2].contains("not a JSON object"), "{:?}", stage.dialogue());
 }
 
 #[test]
@@ -379,11 +286,7 @@ fn a_slow_tool_is_bridged_by_a_filler_and_ended_by_its_deadline() {
 #[test]
 fn a_filler_waits_for_words_that_still_play_but_not_for_ever() {
     let mut stage = Stage::new();
-    stage
-        .say("Find it.")
-        .text(0, "I will have a look at that now.")
-        .call(0, "a", "search", "{}")
-        .finish(0);
+    stage.say("Find it.").text(0, "I will have a look at that now.").call(0, "a", "search", "{}").finish(0);
     assert_eq!(stage.wait(1500).spoken(), "");
     assert_eq!(stage.wait(1500).spoken(), "Searching.");
 }
@@ -391,32 +294,17 @@ fn a_filler_waits_for_words_that_still_play_but_not_for_ever() {
 #[test]
 fn an_interruption_lets_a_run_finish_and_its_outcome_goes_with_the_callers_next_words() {
     let mut stage = Stage::new();
-    stage
-        .say("Order.")
-        .text(0, "I will order that.")
-        .call(0, "a", "order", "{}")
-        .finish(0);
+    stage.say("Order.").text(0, "I will order that.").call(0, "a", "order", "{}").finish(0);
     assert_eq!(stage.interrupt("I will").actions, []);
     assert_eq!(stage.outcome(0, "a").started(), None, "the caller has the floor");
     assert_eq!(stage.say("And a cola.").started(), Some(1));
-    assert_eq!(
-        stage.dialogue(),
-        [
-            "caller: Order.",
-            "agent: I will [order]",
-            "outcomes: ok And a cola."
-        ]
-    );
+    assert_eq!(stage.dialogue(), ["caller: Order.", "agent: I will [order]", "outcomes: ok And a cola."]);
 }
 
 #[test]
 fn words_during_a_run_wait_for_its_outcome() {
     let mut stage = Stage::new();
-    stage
-        .say("Order.")
-        .call(0, "a", "order", "{}")
-        .finish(0)
-        .interrupt("");
+    stage.say("Order.").call(0, "a", "order", "{}").finish(0).interrupt("");
     assert_eq!(stage.say("And a cola.").started(), None);
     assert_eq!(stage.outcome(0, "a").started(), Some(1));
     assert_eq!(stage.dialogue()[2], "outcomes: ok And a cola.");
@@ -425,26 +313,15 @@ fn words_during_a_run_wait_for_its_outcome() {
 #[test]
 fn an_interruption_cancels_a_run_that_may_be_cancelled() {
     let mut stage = Stage::new();
-    stage
-        .say("Find.")
-        .text(0, "Looking now.")
-        .call(0, "a", "search", "{}")
-        .finish(0);
-    assert_eq!(
-        stage.interrupt("Looking").actions,
-        [Action::CancelTool { run: run(0, "a") }]
-    );
+    stage.say("Find.").text(0, "Looking now.").call(0, "a", "search", "{}").finish(0);
+    assert_eq!(stage.interrupt("Looking").actions, [Action::CancelTool { run: run(0, "a") }]);
     assert!(stage.dialogue()[2].contains("interrupted"));
 }
 
 #[test]
 fn a_call_ends_only_when_the_goodbye_was_heard() {
     let mut stage = Stage::new();
-    stage
-        .say("Bye.")
-        .text(0, "Goodbye then.")
-        .call(0, "a", "end_call", "{}")
-        .finish(0);
+    stage.say("Bye.").text(0, "Goodbye then.").call(0, "a", "end_call", "{}").finish(0);
     assert_eq!(stage.tools_started(), []);
     stage.played("Goodbye then.");
     assert_eq!(stage.tools_started(), [], "the caller may object");
@@ -454,25 +331,15 @@ fn a_call_ends_only_when_the_goodbye_was_heard() {
         outcome: ToolOutcome::success(ToolCallId("a".to_owned()), json!({})),
         effect: Some(Effect::EndCall { handoff_data: None }),
     };
-    stage.handle(Event::ToolFinished {
-        run: run(0, "a"),
-        result,
-    });
-    assert_eq!(
-        stage.actions,
-        [Action::End(EndReason::AgentEnded { handoff_data: None })]
-    );
+    stage.handle(Event::ToolFinished { run: run(0, "a"), result });
+    assert_eq!(stage.actions, [Action::End(EndReason::AgentEnded { handoff_data: None })]);
     assert_eq!(stage.say("Hello?").actions, []);
 }
 
 #[test]
 fn an_interrupted_goodbye_does_not_end_the_call() {
     let mut stage = Stage::new();
-    stage
-        .say("Bye.")
-        .text(0, "Goodbye then.")
-        .call(0, "a", "end_call", "{}")
-        .finish(0);
+    stage.say("Bye.").text(0, "Goodbye then.").call(0, "a", "end_call", "{}").finish(0);
     stage.interrupt("Good");
     assert_eq!(stage.tools_started(), []);
     assert_eq!(stage.say("Wait!").started(), Some(1));
@@ -491,20 +358,12 @@ fn a_wordless_goodbye_gets_a_sentence_and_a_deadline() {
 #[test]
 fn a_failed_model_is_apologised_for_and_the_call_goes_on() {
     let mut stage = Stage::new();
-    stage.say("Hi.").handle(Event::GenerationFailed {
-        generation: GenerationId(0),
-    });
+    stage.say("Hi.").handle(Event::GenerationFailed { generation: GenerationId(0) });
     assert!(stage.spoken().starts_with("I'm sorry"), "{}", stage.spoken());
     assert_eq!(stage.say("Hello?").started(), Some(1));
     assert_eq!(stage.dialogue().len(), 3);
-    stage.text(1, "Let me").handle(Event::GenerationFailed {
-        generation: GenerationId(1),
-    });
-    assert!(
-        stage.dialogue()[3].starts_with("agent: Let me I'm sorry"),
-        "{:?}",
-        stage.dialogue()
-    );
+    stage.text(1, "Let me").handle(Event::GenerationFailed { generation: GenerationId(1) });
+    assert!(stage.dialogue()[3].starts_with("agent: Let me I'm sorry"), "{:?}", stage.dialogue());
 }
 
 #[test]
@@ -520,10 +379,7 @@ fn a_key_replies_with_text() {
     assert_eq!(stage.key('1').spoken(), "We open at nine.");
     assert_eq!(
         stage.dialogue(),
-        [
-            "caller: (The caller pressed 1 on the keypad.)",
-            "agent: We open at nine."
-        ]
+        ["caller: (The caller pressed 1 on the keypad.)", "agent: We open at nine."]
     );
 }
 
@@ -534,15 +390,9 @@ fn a_key_runs_a_tool_with_or_without_a_word() {
     assert_eq!(stage.outcome(0, "keypad-0").started(), Some(1));
     let mut stage = Stage::new();
     stage.key('3');
-    assert_eq!(
-        (stage.spoken().as_str(), stage.tools_started()),
-        ("Let me order.", vec![run(0, "keypad-0")])
-    );
+    assert_eq!((stage.spoken().as_str(), stage.tools_started()), ("Let me order.", vec![run(0, "keypad-0")]));
     stage.outcome(0, "keypad-0");
-    assert_eq!(
-        stage.dialogue()[1..],
-        ["agent: Let me order. [order]", "outcomes: ok "]
-    );
+    assert_eq!(stage.dialogue()[1..], ["agent: Let me order. [order]", "outcomes: ok "]);
 }
 
 #[test]
@@ -560,10 +410,7 @@ fn other_keys_reach_the_model_as_one_number() {
     stage.key('6').wait(599);
     assert_eq!(stage.started(), None);
     assert_eq!(stage.wait(1).started(), Some(0));
-    assert_eq!(
-        stage.dialogue(),
-        ["caller: (The caller pressed 5 6 on the keypad.)"]
-    );
+    assert_eq!(stage.dialogue(), ["caller: (The caller pressed 5 6 on the keypad.)"]);
     stage.key('7');
     assert_eq!(stage.key('#').started(), Some(1), "# ends a number");
     assert_eq!(stage.key('#').wait(600).started(), Some(2), "alone it is a key");
@@ -572,10 +419,7 @@ fn other_keys_reach_the_model_as_one_number() {
 #[test]
 fn a_key_over_the_agents_voice_acts_after_the_interruption_it_causes() {
     let mut stage = Stage::new();
-    stage
-        .say("Hi.")
-        .text(0, "A very long answer. It goes on.")
-        .finish(0);
+    stage.say("Hi.").text(0, "A very long answer. It goes on.").finish(0);
     assert_eq!(stage.key('1').actions, []);
     stage.played("A very");
     assert_eq!(stage.interrupt("A very").spoken(), "We open at nine.");
@@ -590,30 +434,17 @@ fn a_key_over_the_agents_voice_acts_after_the_interruption_it_causes() {
     );
     let mut stage = Stage::new();
     stage.say("Hi.").text(0, "A very long answer.").finish(0).key('1');
-    assert_eq!(
-        stage.wait(200).spoken(),
-        "We open at nine.",
-        "no interruption came"
-    );
+    assert_eq!(stage.wait(200).spoken(), "We open at nine.", "no interruption came");
 }
 
 #[test]
 fn a_resumed_dialogue_is_answered_once() {
-    let history = crate::history::History::restore([(
-        0,
-        Message::Caller {
-            text: "Are you there?".to_owned(),
-        },
-    )]);
+    let history =
+        crate::history::History::restore([(0, Message::Caller { text: "Are you there?".to_owned() })]);
     let mut conversation = Conversation::resume(Arc::new(use_case()), history, 65_536);
     let mut actions = Vec::new();
     conversation.begin(&mut actions);
-    assert_eq!(
-        actions,
-        [Action::StartGeneration {
-            generation: GenerationId(65_536)
-        }]
-    );
+    assert_eq!(actions, [Action::StartGeneration { generation: GenerationId(65_536) }]);
     conversation.begin(&mut actions);
     assert_eq!(actions.len(), 1);
 }
@@ -629,10 +460,7 @@ fn hanging_up_keeps_what_was_heard_and_lets_an_order_finish() {
         .finish(0);
     stage.played("I will do it.");
     stage.handle(Event::CallerHungUp);
-    let expected = [
-        Action::CancelTool { run: run(0, "b") },
-        Action::End(EndReason::CallerHungUp),
-    ];
+    let expected = [Action::CancelTool { run: run(0, "b") }, Action::End(EndReason::CallerHungUp)];
     assert_eq!(stage.actions, expected);
     assert_eq!(stage.dialogue()[1], "agent: I will do it. [order] [search]");
     assert_eq!(stage.conversation.next_deadline(), None);

@@ -82,10 +82,7 @@ impl ToolRuns {
     }
 
     fn id_of(&self, call: &ToolCall) -> RunId {
-        RunId {
-            generation: self.generation,
-            call: call.id.clone(),
-        }
+        RunId { generation: self.generation, call: call.id.clone() }
     }
 
     /// Settles every run for which `reason` has something to say, and cancels those that have started.
@@ -96,21 +93,14 @@ impl ToolRuns {
                 continue;
             };
             if let RunState::Running { .. } = run.state {
-                actions.push(Action::CancelTool {
-                    run: RunId {
-                        generation,
-                        call: run.call.id.clone(),
-                    },
-                });
+                actions.push(Action::CancelTool { run: RunId { generation, call: run.call.id.clone() } });
             }
             run.state = RunState::Settled(ToolOutcome::error(run.call.id.clone(), reason));
         }
     }
 
     fn is_settled(&self) -> bool {
-        self.runs
-            .iter()
-            .all(|run| matches!(run.state, RunState::Settled(_)))
+        self.runs.iter().all(|run| matches!(run.state, RunState::Settled(_)))
     }
 }
 
@@ -124,10 +114,8 @@ impl Conversation {
         calls: Vec<(ToolCall, Arguments)>,
         actions: &mut Vec<Action>,
     ) {
-        let tools: Vec<_> = calls
-            .iter()
-            .map(|(call, arguments)| self.tool_for(round, call, *arguments))
-            .collect();
+        let tools: Vec<_> =
+            calls.iter().map(|(call, arguments)| self.tool_for(round, call, *arguments)).collect();
         if tools.iter().flatten().any(|tool| is_terminal(tool)) && self.playback.is_idle() {
             // The call must not break off without a word.
             let goodbye = self.use_case.sentences.goodbye.clone();
@@ -145,10 +133,7 @@ impl Conversation {
         };
         for ((call, _), tool) in calls.into_iter().zip(tools) {
             let state = match tool {
-                Ok(tool) if is_terminal(&tool) => RunState::Held {
-                    tool,
-                    release: now + patience,
-                },
+                Ok(tool) if is_terminal(&tool) => RunState::Held { tool, release: now + patience },
                 Ok(tool) => start(runs.id_of(&call), &call, tool, now, actions),
                 Err(reason) => RunState::Settled(ToolOutcome::error(call.id.clone(), reason)),
             };
@@ -162,20 +147,12 @@ impl Conversation {
     fn tool_for(&self, round: u32, call: &ToolCall, arguments: Arguments) -> Result<Arc<Tool>, String> {
         if round >= MAX_TOOL_ROUNDS {
             return Err(
-                "No more tools can be run in this turn. Answer the caller with what you know.".to_owned(),
+                "No more tools can be run in this turn. Answer the caller with what you know.".to_owned()
             );
         }
         let Some(tool) = self.use_case.tools.iter().find(|tool| tool.name == call.name) else {
-            let names: Vec<&str> = self
-                .use_case
-                .tools
-                .iter()
-                .map(|tool| tool.name.as_str())
-                .collect();
-            return Err(format!(
-                "There is no tool of this name. The tools are: {}.",
-                names.join(", ")
-            ));
+            let names: Vec<&str> = self.use_case.tools.iter().map(|tool| tool.name.as_str()).collect();
+            return Err(format!("There is no tool of this name. The tools are: {}.", names.join(", ")));
         };
         match arguments {
             Arguments::Sound => Ok(Arc::clone(tool)),
@@ -197,10 +174,7 @@ impl Conversation {
             return;
         };
         let may_end = is_terminal(tool);
-        run.state = RunState::Settled(ToolOutcome {
-            id: id.call.clone(),
-            ..result.outcome
-        });
+        run.state = RunState::Settled(ToolOutcome { id: id.call.clone(), ..result.outcome });
         if let (Some(Effect::EndCall { handoff_data }), true) = (result.effect, may_end) {
             return self.end(EndReason::AgentEnded { handoff_data }, actions);
         }
@@ -228,10 +202,7 @@ impl Conversation {
             return;
         };
         let generation = runs.generation;
-        let busy = runs
-            .runs
-            .iter()
-            .any(|run| matches!(run.state, RunState::Running { .. }));
+        let busy = runs.runs.iter().any(|run| matches!(run.state, RunState::Running { .. }));
         for run in &mut runs.runs {
             if let RunState::Held { tool, release } = &mut run.state
                 && *release <= now
@@ -240,10 +211,7 @@ impl Conversation {
                     *release = now + LAST_WORD;
                     continue;
                 }
-                let id = RunId {
-                    generation,
-                    call: run.call.id.clone(),
-                };
+                let id = RunId { generation, call: run.call.id.clone() };
                 run.state = start(id, &run.call, Arc::clone(tool), now, actions);
             }
         }
@@ -348,12 +316,10 @@ impl Conversation {
         if !runs.is_settled() {
             return;
         }
-        let outcomes = std::mem::take(&mut runs.runs)
-            .into_iter()
-            .filter_map(|run| match run.state {
-                RunState::Settled(outcome) => Some(outcome),
-                RunState::Held { .. } | RunState::Running { .. } => None,
-            });
+        let outcomes = std::mem::take(&mut runs.runs).into_iter().filter_map(|run| match run.state {
+            RunState::Settled(outcome) => Some(outcome),
+            RunState::Held { .. } | RunState::Running { .. } => None,
+        });
         self.history.push_outcomes(outcomes.collect(), &runs.words);
         let (then, spoke, round) = (runs.then, !runs.words.is_empty(), runs.round);
         self.phase = Phase::Listening;
@@ -366,11 +332,7 @@ impl Conversation {
 
 fn start(run: RunId, call: &ToolCall, tool: Arc<Tool>, now: Instant, actions: &mut Vec<Action>) -> RunState {
     let deadline = now + tool.timeout;
-    actions.push(Action::StartTool {
-        run,
-        tool: Arc::clone(&tool),
-        input: call.input.clone(),
-    });
+    actions.push(Action::StartTool { run, tool: Arc::clone(&tool), input: call.input.clone() });
     RunState::Running { tool, deadline }
 }
 

@@ -12,10 +12,7 @@ impl Fields {
         match serde_json::from_str(text) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(MalformedFrame::NotAnObject),
-            Err(error) => Err(MalformedFrame::NotJson {
-                line: error.line(),
-                column: error.column(),
-            }),
+            Err(error) => Err(MalformedFrame::NotJson { line: error.line(), column: error.column() }),
         }
     }
 
@@ -31,10 +28,9 @@ impl Fields {
     /// Text that may be absent: `null` reads as empty, a number or boolean as it is written.
     pub(super) fn lenient_text(&mut self, name: &'static str) -> Result<String, MalformedFrame> {
         match self.take(name) {
-            Some(Value::Array(_) | Value::Object(_)) => Err(MalformedFrame::Invalid {
-                field: name,
-                expected: "text",
-            }),
+            Some(Value::Array(_) | Value::Object(_)) => {
+                Err(MalformedFrame::Invalid { field: name, expected: "text" })
+            }
             value => Ok(value.map(text_of).unwrap_or_default()),
         }
     }
@@ -48,10 +44,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(MalformedFrame::Invalid {
-                field: name,
-                expected: "a string",
-            }),
+            Some(_) => Err(MalformedFrame::Invalid { field: name, expected: "a string" }),
         }
     }
 
@@ -60,10 +53,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
-            Some(_) => Err(MalformedFrame::Invalid {
-                field: name,
-                expected: "a boolean",
-            }),
+            Some(_) => Err(MalformedFrame::Invalid { field: name, expected: "a boolean" }),
         }
     }
 }

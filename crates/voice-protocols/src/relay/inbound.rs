@@ -107,9 +107,7 @@ impl Inbound {
             "prompt" => read_prompt(fields).map(Self::Prompt),
             "dtmf" => read_dtmf(fields).map(Self::Dtmf),
             "interrupt" => read_interrupt(fields).map(Self::Interrupt),
-            "error" => Ok(Self::Error(ErrorReport {
-                description: fields.lenient_text("description")?,
-            })),
+            "error" => Ok(Self::Error(ErrorReport { description: fields.lenient_text("description")? })),
             "info" => read_info(fields).map(Self::Info),
             _ => Ok(Self::Unknown { kind }),
         }
@@ -124,19 +122,14 @@ impl Inbound {
                 .optional("lang", prompt.lang.as_deref())
                 .field("last", prompt.last)
                 .finish(),
-            Self::Dtmf(dtmf) => FrameWriter::new("dtmf")
-                .field("digit", dtmf.digit.to_string())
-                .finish(),
+            Self::Dtmf(dtmf) => FrameWriter::new("dtmf").field("digit", dtmf.digit.to_string()).finish(),
             Self::Interrupt(interrupt) => FrameWriter::new("interrupt")
-                .field(
-                    "utteranceUntilInterrupt",
-                    interrupt.utterance_until_interrupt.as_str(),
-                )
+                .field("utteranceUntilInterrupt", interrupt.utterance_until_interrupt.as_str())
                 .optional("durationUntilInterruptMs", interrupt.duration_until_interrupt_ms)
                 .finish(),
-            Self::Error(report) => FrameWriter::new("error")
-                .field("description", report.description.as_str())
-                .finish(),
+            Self::Error(report) => {
+                FrameWriter::new("error").field("description", report.description.as_str()).finish()
+            }
             Self::Info(info) => write_info(info),
             Self::Unknown { kind } => FrameWriter::new(kind).finish(),
         }
@@ -177,14 +170,10 @@ fn read_setup(mut fields: Fields) -> Result<Setup, MalformedFrame> {
 fn read_parameters(mut fields: Fields) -> Result<BTreeMap<String, String>, MalformedFrame> {
     match fields.take("customParameters") {
         None | Some(Value::Null) => Ok(BTreeMap::new()),
-        Some(Value::Object(parameters)) => Ok(parameters
-            .into_iter()
-            .map(|(name, value)| (name, text_of(value)))
-            .collect()),
-        Some(_) => Err(MalformedFrame::Invalid {
-            field: "customParameters",
-            expected: "an object",
-        }),
+        Some(Value::Object(parameters)) => {
+            Ok(parameters.into_iter().map(|(name, value)| (name, text_of(value))).collect())
+        }
+        Some(_) => Err(MalformedFrame::Invalid { field: "customParameters", expected: "an object" }),
     }
 }
 
@@ -197,10 +186,7 @@ fn read_prompt(mut fields: Fields) -> Result<Prompt, MalformedFrame> {
             "" | "true" => true,
             "false" => false,
             _ => {
-                return Err(MalformedFrame::Invalid {
-                    field: "last",
-                    expected: "a boolean",
-                });
+                return Err(MalformedFrame::Invalid { field: "last", expected: "a boolean" });
             }
         },
     })
@@ -211,10 +197,7 @@ fn read_dtmf(mut fields: Fields) -> Result<Dtmf, MalformedFrame> {
     let mut keys = key.chars();
     match (keys.next(), keys.next()) {
         (Some(digit @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Ok(Dtmf { digit }),
-        _ => Err(MalformedFrame::Invalid {
-            field: "digit",
-            expected: "one key",
-        }),
+        _ => Err(MalformedFrame::Invalid { field: "digit", expected: "one key" }),
     }
 }
 
@@ -254,11 +237,8 @@ fn whole_number(text: &str) -> Option<u64> {
 }
 
 fn write_setup(setup: &Setup) -> String {
-    let parameters: Map<String, Value> = setup
-        .custom_parameters
-        .iter()
-        .map(|(name, value)| (name.clone(), value.as_str().into()))
-        .collect();
+    let parameters: Map<String, Value> =
+        setup.custom_parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     FrameWriter::new("setup")
         .field("sessionId", setup.session_id.as_str())
         .field("accountSid", setup.account_sid.as_str())
@@ -284,10 +264,7 @@ fn write_info(info: &Info) -> String {
         Info::RoundTripDelayMs(delay) => ("roundTripDelayMs", delay.to_string()),
         Info::Other { name, value } => (name.as_str(), value.clone()),
     };
-    FrameWriter::new("info")
-        .field("name", name)
-        .field("value", value)
-        .finish()
+    FrameWriter::new("info").field("name", name).field("value", value).finish()
 }
 
 #[cfg(test)]

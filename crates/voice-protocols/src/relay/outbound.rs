@@ -80,19 +80,16 @@ impl Outbound {
                 .optional("preemptible", play.preemptible)
                 .optional("interruptible", play.interruptible.map(Interruptible::as_str))
                 .finish(),
-            Self::SendDigits { digits } => FrameWriter::new("sendDigits")
-                .field("digits", digits.as_str())
-                .finish(),
-            Self::Language {
-                tts_language,
-                transcription_language,
-            } => FrameWriter::new("language")
+            Self::SendDigits { digits } => {
+                FrameWriter::new("sendDigits").field("digits", digits.as_str()).finish()
+            }
+            Self::Language { tts_language, transcription_language } => FrameWriter::new("language")
                 .optional("ttsLanguage", tts_language.as_deref())
                 .optional("transcriptionLanguage", transcription_language.as_deref())
                 .finish(),
-            Self::End { handoff_data } => FrameWriter::new("end")
-                .optional("handoffData", handoff_data.as_deref())
-                .finish(),
+            Self::End { handoff_data } => {
+                FrameWriter::new("end").optional("handoffData", handoff_data.as_deref()).finish()
+            }
         }
     }
 
@@ -104,9 +101,7 @@ impl Outbound {
             "play" => read_play(fields).map(Self::Play),
             "sendDigits" => read_digits(fields),
             "language" => read_language(fields),
-            "end" => Ok(Self::End {
-                handoff_data: fields.optional_string("handoffData")?,
-            }),
+            "end" => Ok(Self::End { handoff_data: fields.optional_string("handoffData")? }),
             _ => Err(MalformedFrame::UnknownType),
         }
     }
@@ -148,10 +143,7 @@ fn read_text(mut fields: Fields) -> Result<Text, MalformedFrame> {
 fn read_play(mut fields: Fields) -> Result<Play, MalformedFrame> {
     let source = fields.required_string("source")?;
     if !source.starts_with("https://") && !source.starts_with("http://") {
-        return Err(MalformedFrame::Invalid {
-            field: "source",
-            expected: "a URL",
-        });
+        return Err(MalformedFrame::Invalid { field: "source", expected: "a URL" });
     }
     Ok(Play {
         source,
@@ -166,20 +158,14 @@ fn read_loop(fields: &mut Fields) -> Result<Option<u32>, MalformedFrame> {
         return Ok(None);
     };
     let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
-    count.map(Some).ok_or(MalformedFrame::Invalid {
-        field: "loop",
-        expected: "a whole number",
-    })
+    count.map(Some).ok_or(MalformedFrame::Invalid { field: "loop", expected: "a whole number" })
 }
 
 fn read_digits(mut fields: Fields) -> Result<Outbound, MalformedFrame> {
     let digits = fields.required_string("digits")?;
     let playable = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'w');
     if digits.is_empty() || !digits.chars().all(playable) {
-        return Err(MalformedFrame::Invalid {
-            field: "digits",
-            expected: "made of 0-9, *, # and w",
-        });
+        return Err(MalformedFrame::Invalid { field: "digits", expected: "made of 0-9, *, # and w" });
     }
     Ok(Outbound::SendDigits { digits })
 }
@@ -190,28 +176,18 @@ fn read_language(mut fields: Fields) -> Result<Outbound, MalformedFrame> {
     if tts_language.is_none() && transcription_language.is_none() {
         return Err(MalformedFrame::Missing("ttsLanguage"));
     }
-    Ok(Outbound::Language {
-        tts_language,
-        transcription_language,
-    })
+    Ok(Outbound::Language { tts_language, transcription_language })
 }
 
 fn read_interruptible(fields: &mut Fields) -> Result<Option<Interruptible>, MalformedFrame> {
     let parsed = match fields.take("interruptible") {
         None => return Ok(None),
-        Some(Value::Bool(any)) => Some(if any {
-            Interruptible::Any
-        } else {
-            Interruptible::None
-        }),
+        Some(Value::Bool(any)) => Some(if any { Interruptible::Any } else { Interruptible::None }),
         Some(Value::String(value)) => Interruptible::from_attribute(&value),
         Some(_) => None,
     };
     let expected = "one of none, dtmf, speech, any or a boolean";
-    parsed.map(Some).ok_or(MalformedFrame::Invalid {
-        field: "interruptible",
-        expected,
-    })
+    parsed.map(Some).ok_or(MalformedFrame::Invalid { field: "interruptible", expected })
 }
 
 #[cfg(test)]

@@ -19,18 +19,8 @@ pub(super) fn check_relay(attributes: &BTreeMap<String, String>, findings: &mut 
     findings.extend(check_relay_model(attributes, &stt));
     findings.extend(check_detection(attributes, &tts, &stt));
     findings.extend(check_threshold(attributes, &stt));
-    findings.extend(check_vendor_switch(
-        attributes,
-        "elevenlabsTextNormalization",
-        "elevenlabs",
-        &tts,
-    ));
-    findings.extend(check_vendor_switch(
-        attributes,
-        "deepgramSmartFormat",
-        "deepgram",
-        &stt,
-    ));
+    findings.extend(check_vendor_switch(attributes, "elevenlabsTextNormalization", "elevenlabs", &tts));
+    findings.extend(check_vendor_switch(attributes, "deepgramSmartFormat", "deepgram", &stt));
 }
 
 /// Where a `<Language>` names no provider it is not documented which one counts, so nothing is said.
@@ -38,10 +28,9 @@ pub(super) fn check_language(attributes: &BTreeMap<String, String>, findings: &m
     if let (Some(voice), Some(tts)) = (attributes.get("voice"), provider(attributes, "ttsProvider")) {
         findings.extend(check_voice(voice, &tts));
     }
-    if let (Some(model), Some(stt)) = (
-        attributes.get("speechModel"),
-        provider(attributes, "transcriptionProvider"),
-    ) {
+    if let (Some(model), Some(stt)) =
+        (attributes.get("speechModel"), provider(attributes, "transcriptionProvider"))
+    {
         findings.extend(check_model(model, &stt));
     }
 }
@@ -56,15 +45,11 @@ fn check_voice(voice: &str, tts: &str) -> Option<Finding> {
         (Some(vendor), _) if vendor == tts => None,
         (Some(vendor), "google" | "amazon" | "elevenlabs") => {
             let reason = format!("has the shape of a voice of {vendor}, but the provider is {tts}");
-            Some(Finding::error(
-                "voice",
-                format!("{reason}; Twilio refuses that with error 64101"),
-            ))
+            Some(Finding::error("voice", format!("{reason}; Twilio refuses that with error 64101")))
         }
-        (None, "google" | "elevenlabs") if !voice.is_empty() => Some(Finding::warning(
-            "voice",
-            format!("does not look like a voice of {tts}"),
-        )),
+        (None, "google" | "elevenlabs") if !voice.is_empty() => {
+            Some(Finding::warning("voice", format!("does not look like a voice of {tts}")))
+        }
         _ => None,
     }
 }
@@ -128,9 +113,7 @@ fn is_flux(model: &str) -> bool {
 /// Language detection works only between these two vendors; otherwise Twilio ends the session.
 fn check_detection(attributes: &BTreeMap<String, String>, tts: &str, stt: &str) -> Option<Finding> {
     let detects = |name: &&str| attributes.get(*name).is_some_and(|value| value == "multi");
-    let name = ["language", "ttsLanguage", "transcriptionLanguage"]
-        .into_iter()
-        .find(detects)?;
+    let name = ["language", "ttsLanguage", "transcriptionLanguage"].into_iter().find(detects)?;
     let reason = "may be multi only with transcriptionProvider Deepgram and ttsProvider ElevenLabs";
     ((tts, stt) != ("elevenlabs", "deepgram")).then(|| Finding::error(name, reason))
 }

@@ -18,19 +18,13 @@ const STT_PROVIDERS: Rule = Rule::Provider(&["Google", "Deepgram"]);
 pub(super) const RELAY: &[Attribute] = &[
     attribute("backgroundNoiseReduction", Rule::Text),
     attribute("conversationConfiguration", Rule::Text),
-    attribute(
-        "debug",
-        Rule::Words(&["debugging", "speaker-events", "tokens-played"]),
-    ),
+    attribute("debug", Rule::Words(&["debugging", "speaker-events", "tokens-played"])),
     attribute("deepgramSmartFormat", Rule::Bool),
     attribute("dtmfDetection", Rule::Bool),
     attribute("echoPromptFiltering", Rule::Bool),
     attribute("elevenlabsTextNormalization", Rule::OneOf(&["on", "auto", "off"])),
     attribute("eotThreshold", Rule::Number { from: 0.5, to: 0.9 }),
-    attribute(
-        "events",
-        Rule::Words(&["speaker-events", "tokens-played", "config-updated"]),
-    ),
+    attribute("events", Rule::Words(&["speaker-events", "tokens-played", "config-updated"])),
     attribute("hints", Rule::Text),
     attribute("ignoreBackchannel", Rule::Bool),
     attribute("intelligenceService", Rule::Text),
@@ -65,9 +59,6 @@ pub(super) const LANGUAGE: &[Attribute] = &[
 
 /// Names that are understood and yet should not be written, with what to say about them.
 pub(super) const DEPRECATED: &[(&str, &str)] = &[
-    (
-        "interruptByDtmf",
-        "is deprecated by Twilio; `interruptible` takes none, dtmf, speech or any",
-    ),
+    ("interruptByDtmf", "is deprecated by Twilio; `interruptible` takes none, dtmf, speech or any"),
     ("url", "is ignored; the service sets it from its public URL"),
 ];

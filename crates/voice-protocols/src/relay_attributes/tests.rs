@@ -3,18 +3,12 @@ use proptest::prelude::*;
 use super::*;
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Severity and attribute of each finding.
 fn found(findings: Vec<Finding>) -> Vec<(Severity, String)> {
-    findings
-        .into_iter()
-        .map(|finding| (finding.severity, finding.attribute))
-        .collect()
+    findings.into_iter().map(|finding| (finding.severity, finding.attribute)).collect()
 }
 
 #[track_caller]
@@ -40,10 +34,7 @@ fn records_in_use_are_accepted() {
         ("voice", "en-US-Journey-O"),
         ("welcomeGreeting", "Thanks for calling!"),
     ]);
-    assert_eq!(
-        found(check(&restaurant)),
-        [(Warning, "interruptByDtmf".to_owned())]
-    );
+    assert_eq!(found(check(&restaurant)), [(Warning, "interruptByDtmf".to_owned())]);
     assert_fine(&[
         ("ttsProvider", "ElevenLabs"),
         ("transcriptionProvider", "Deepgram"),
@@ -86,19 +77,9 @@ fn values_stay_within_what_is_documented() {
 
 #[test]
 fn unknown_names_are_warnings_that_suggest_the_spelling() {
-    let findings = check(&map(&[
-        ("speechtimeout", "auto"),
-        ("somethingNew", "1"),
-        ("url", "wss://x"),
-    ]));
+    let findings = check(&map(&[("speechtimeout", "auto"), ("somethingNew", "1"), ("url", "wss://x")]));
     assert!(findings.iter().all(|finding| finding.severity == Warning));
-    let reason = |name: &str| {
-        &findings
-            .iter()
-            .find(|finding| finding.attribute == name)
-            .unwrap()
-            .reason
-    };
+    let reason = |name: &str| &findings.iter().find(|finding| finding.attribute == name).unwrap().reason;
     assert!(reason("speechtimeout").contains("speechTimeout"));
     assert!(reason("somethingNew").contains("not known"));
     assert!(reason("url").contains("ignored"));
@@ -118,19 +99,11 @@ fn a_voice_must_be_its_providers() {
     ] {
         assert_fine(&[("ttsProvider", provider), ("voice", voice)]);
         if voice != "Kajal" {
-            let other = if provider.eq_ignore_ascii_case("google") {
-                "Amazon"
-            } else {
-                "Google"
-            };
+            let other = if provider.eq_ignore_ascii_case("google") { "Amazon" } else { "Google" };
             assert_finding(Error, "voice", &[("ttsProvider", other), ("voice", voice)]);
         }
     }
-    assert_finding(
-        Warning,
-        "voice",
-        &[("ttsProvider", "ElevenLabs"), ("voice", "Rachel")],
-    );
+    assert_finding(Warning, "voice", &[("ttsProvider", "ElevenLabs"), ("voice", "Rachel")]);
 }
 
 #[test]
@@ -153,16 +126,8 @@ fn language_detection_needs_both_its_vendors() {
         ("transcriptionProvider", "deepgram"),
         ("ttsProvider", "elevenlabs"),
     ]);
-    assert_finding(
-        Error,
-        "language",
-        &[("language", "multi"), ("ttsProvider", "Google")],
-    );
-    assert_finding(
-        Error,
-        "ttsLanguage",
-        &[("ttsLanguage", "multi"), ("transcriptionProvider", "Google")],
-    );
+    assert_finding(Error, "language", &[("language", "multi"), ("ttsProvider", "Google")]);
+    assert_finding(Error, "ttsLanguage", &[("ttsLanguage", "multi"), ("transcriptionProvider", "Google")]);
 }
 
 #[test]
@@ -171,32 +136,18 @@ fn models_and_switches_belong_to_a_vendor() {
     assert_fine(&[("speechModel", "telephony"), ("transcriptionProvider", "Google")]);
     assert_fine(&[("speechModel", "brand-new")]);
     assert_finding(Error, "eotThreshold", &[("eotThreshold", "0.7")]);
-    assert_finding(
-        Error,
-        "eotThreshold",
-        &[("speechModel", "flux"), ("eotThreshold", "0.95")],
-    );
-    assert_finding(
-        Error,
-        "eotThreshold",
-        &[("speechModel", "flux"), ("eotThreshold", "NaN")],
-    );
+    assert_finding(Error, "eotThreshold", &[("speechModel", "flux"), ("eotThreshold", "0.95")]);
+    assert_finding(Error, "eotThreshold", &[("speechModel", "flux"), ("eotThreshold", "NaN")]);
     assert_finding(
         Error,
         "speechModel",
-        &[
-            ("speechModel", "nova-3-general"),
-            ("transcriptionProvider", "Google"),
-        ],
+        &[("speechModel", "nova-3-general"), ("transcriptionProvider", "Google")],
     );
     assert_finding(Warning, "speechModel", &[("speechModel", "telephony")]);
     assert_finding(
         Error,
         "speechModel",
-        &[
-            ("speechModel", "telephony"),
-            ("transcriptionProvider", "Deepgram"),
-        ],
+        &[("speechModel", "telephony"), ("transcriptionProvider", "Deepgram")],
     );
     assert_finding(
         Warning,
@@ -206,10 +157,7 @@ fn models_and_switches_belong_to_a_vendor() {
     assert_finding(
         Warning,
         "deepgramSmartFormat",
-        &[
-            ("deepgramSmartFormat", "false"),
-            ("transcriptionProvider", "Google"),
-        ],
+        &[("deepgramSmartFormat", "false"), ("transcriptionProvider", "Google")],
     );
 }
 
@@ -226,31 +174,18 @@ fn a_language_needs_its_code_and_is_judged_by_its_own_provider() {
         ]),
         []
     );
+    assert_eq!(findings(&[("ttsProvider", "Google")]), [(Error, "code".to_owned())]);
     assert_eq!(
-        findings(&[("ttsProvider", "Google")]),
-        [(Error, "code".to_owned())]
-    );
-    assert_eq!(
-        findings(&[
-            ("code", "es-US"),
-            ("ttsProvider", "ElevenLabs"),
-            ("voice", "Polly.Lupe")
-        ]),
+        findings(&[("code", "es-US"), ("ttsProvider", "ElevenLabs"), ("voice", "Polly.Lupe")]),
         [(Error, "voice".to_owned())]
     );
-    assert_eq!(
-        findings(&[("code", "es-US"), ("hints", "a")]),
-        [(Warning, "hints".to_owned())]
-    );
+    assert_eq!(findings(&[("code", "es-US"), ("hints", "a")]), [(Warning, "hints".to_owned())]);
 }
 
 #[test]
 fn every_known_name_is_listed_once() {
     for table in [RELAY, LANGUAGE] {
-        let mut names: Vec<_> = table
-            .iter()
-            .map(|known| known.name.to_ascii_lowercase())
-            .collect();
+        let mut names: Vec<_> = table.iter().map(|known| known.name.to_ascii_lowercase()).collect();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), table.len());

@@ -9,41 +9,25 @@ const DECLARATION: &str = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
 fn xml_of(verb: Verb) -> String {
     let xml = VoiceResponse::new(vec![verb]).to_xml();
     let body = xml.strip_prefix(DECLARATION).unwrap();
-    body.strip_prefix("<Response>")
-        .unwrap()
-        .strip_suffix("</Response>")
-        .unwrap()
-        .to_owned()
+    body.strip_prefix("<Response>").unwrap().strip_suffix("</Response>").unwrap().to_owned()
 }
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn connect(relay: ConversationRelay) -> Verb {
-    Verb::Connect {
-        action: String::new(),
-        relay,
-    }
+    Verb::Connect { action: String::new(), relay }
 }
 
 #[test]
 fn an_empty_response_hangs_up() {
-    assert_eq!(
-        VoiceResponse::default().to_xml(),
-        format!("{DECLARATION}<Response/>")
-    );
+    assert_eq!(VoiceResponse::default().to_xml(), format!("{DECLARATION}<Response/>"));
 }
 
 #[test]
 fn writes_the_simple_verbs() {
-    assert_eq!(
-        xml_of(Verb::Say("Hello & bye".to_owned())),
-        "<Say>Hello &amp; bye</Say>"
-    );
+    assert_eq!(xml_of(Verb::Say("Hello & bye".to_owned())), "<Say>Hello &amp; bye</Say>");
     assert_eq!(xml_of(Verb::Say(String::new())), "<Say/>");
     assert_eq!(xml_of(Verb::Pause { seconds: 2 }), r#"<Pause length="2"/>"#);
     assert_eq!(xml_of(Verb::Hangup), "<Hangup/>");
@@ -53,11 +37,7 @@ fn writes_the_simple_verbs() {
     );
     let target = DialTarget::Number("+14155550100".to_owned());
     assert_eq!(
-        xml_of(Verb::Dial {
-            target,
-            action: Some("https://a/d".to_owned()),
-            timeout_seconds: Some(20)
-        }),
+        xml_of(Verb::Dial { target, action: Some("https://a/d".to_owned()), timeout_seconds: Some(20) }),
         r#"<Dial action="https://a/d" timeout="20"><Number>+14155550100</Number></Dial>"#
     );
 }
@@ -77,18 +57,10 @@ fn a_url_among_the_attributes_does_not_replace_the_real_one() {
 
 #[test]
 fn names_that_would_break_the_document_are_dropped() {
-    let names = [
-        "", "1a", "-a", "a b", "a=\"", "a>", "é", "a:b", "xmlns", "xml:lang", "a\n",
-    ];
-    let attributes: BTreeMap<_, _> = names
-        .iter()
-        .map(|name| ((*name).to_owned(), "x".to_owned()))
-        .collect();
-    let relay = ConversationRelay {
-        languages: vec![attributes.clone()],
-        attributes,
-        ..ConversationRelay::default()
-    };
+    let names = ["", "1a", "-a", "a b", "a=\"", "a>", "é", "a:b", "xmlns", "xml:lang", "a\n"];
+    let attributes: BTreeMap<_, _> = names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+    let relay =
+        ConversationRelay { languages: vec![attributes.clone()], attributes, ..ConversationRelay::default() };
     assert_eq!(
         xml_of(connect(relay)),
         r#"<Connect><ConversationRelay url=""><Language/></ConversationRelay></Connect>"#
@@ -105,10 +77,7 @@ fn escapes_what_a_parser_would_change() {
         xml_of(connect(relay)),
         r#"<Connect><ConversationRelay url="&amp;&lt;&gt;&quot;&apos;&#10;&#9;&#13;ü😀"/></Connect>"#
     );
-    assert_eq!(
-        xml_of(Verb::Say("]]>\n\t\r\u{1}".to_owned())),
-        "<Say>]]&gt;\n\t&#13;</Say>"
-    );
+    assert_eq!(xml_of(Verb::Say("]]>\n\t\r\u{1}".to_owned())), "<Say>]]&gt;\n\t&#13;</Say>");
 }
 
 /// What a conforming parser sees: start tags with their attributes, and texts.

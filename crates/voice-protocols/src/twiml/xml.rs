@@ -11,11 +11,7 @@ pub(super) struct XmlWriter {
 impl XmlWriter {
     pub(super) fn new() -> Self {
         let document = r#"<?xml version="1.0" encoding="UTF-8"?>"#.to_owned();
-        Self {
-            document,
-            open: Vec::new(),
-            in_start_tag: false,
-        }
+        Self { document, open: Vec::new(), in_start_tag: false }
     }
 
     pub(super) fn open(&mut self, name: &'static str) {
@@ -75,9 +71,7 @@ impl XmlWriter {
 pub(super) fn is_attribute_name(name: &str) -> bool {
     name != "xmlns"
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 #[derive(Clone, Copy, PartialEq)]

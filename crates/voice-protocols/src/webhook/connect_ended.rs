@@ -35,11 +35,7 @@ pub enum SessionStatus {
 impl ConnectEnded {
     pub fn from_params(params: &[(String, String)]) -> Result<Self, WebhookError> {
         let text = |name| first(params, name).unwrap_or_default().to_owned();
-        let non_empty = |name| {
-            first(params, name)
-                .filter(|value| !value.is_empty())
-                .map(str::to_owned)
-        };
+        let non_empty = |name| first(params, name).filter(|value| !value.is_empty()).map(str::to_owned);
         Ok(Self {
             call_sid: call_sid(params)?,
             session_id: text("SessionId"),

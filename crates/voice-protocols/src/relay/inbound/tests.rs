@@ -8,30 +8,16 @@ fn malformed(text: &str) -> MalformedFrame {
 
 #[test]
 fn a_final_prompt_needs_no_mark() {
-    let prompt = Prompt {
-        voice_prompt: "hi".to_owned(),
-        lang: None,
-        last: true,
-    };
+    let prompt = Prompt { voice_prompt: "hi".to_owned(), lang: None, last: true };
     for text in [
         r#"{"type":"prompt","voicePrompt":"hi"}"#,
         r#"{"type":"prompt","voicePrompt":"hi","lang":"","last":null}"#,
         r#"{"type":"prompt","voicePrompt":"hi","lang":null,"last":"true"}"#,
     ] {
-        assert_eq!(
-            Inbound::parse(text),
-            Ok(Inbound::Prompt(prompt.clone())),
-            "{text}"
-        );
+        assert_eq!(Inbound::parse(text), Ok(Inbound::Prompt(prompt.clone())), "{text}");
     }
-    let field = MalformedFrame::Invalid {
-        field: "last",
-        expected: "a boolean",
-    };
-    assert_eq!(
-        malformed(r#"{"type":"prompt","voicePrompt":"hi","last":"maybe"}"#),
-        field
-    );
+    let field = MalformedFrame::Invalid { field: "last", expected: "a boolean" };
+    assert_eq!(malformed(r#"{"type":"prompt","voicePrompt":"hi","last":"maybe"}"#), field);
 }
 
 #[test]
@@ -47,9 +33,7 @@ fn an_interruption_counts_whatever_its_duration_looks_like() {
         ("{}", None),
     ] {
         let text = format!(r#"{{"type":"interrupt","durationUntilInterruptMs":{written}}}"#);
-        let Ok(Inbound::Interrupt(interrupt)) = Inbound::parse(&text) else {
-            panic!("refused {written}")
-        };
+        let Ok(Inbound::Interrupt(interrupt)) = Inbound::parse(&text) else { panic!("refused {written}") };
         assert_eq!(interrupt.duration_until_interrupt_ms, read, "{written}");
     }
 }
@@ -60,80 +44,44 @@ fn a_key_is_exactly_one_of_sixteen() {
         let text = format!(r#"{{"type":"dtmf","digit":"{key}"}}"#);
         assert_eq!(Inbound::parse(&text), Ok(Inbound::Dtmf(Dtmf { digit: key })));
     }
-    for digit in [
-        r#""""#, r#""12""#, r#""a""#, r#""E""#, r#""٣""#, "null", "12", "[]",
-    ] {
+    for digit in [r#""""#, r#""12""#, r#""a""#, r#""E""#, r#""٣""#, "null", "12", "[]"] {
         let text = format!(r#"{{"type":"dtmf","digit":{digit}}}"#);
-        assert!(
-            matches!(malformed(&text), MalformedFrame::Invalid { field: "digit", .. }),
-            "{digit}"
-        );
+        assert!(matches!(malformed(&text), MalformedFrame::Invalid { field: "digit", .. }), "{digit}");
     }
 }
 
 #[test]
 fn parameters_that_are_no_strings_keep_their_json() {
     let text = r#"{"type":"setup","customParameters":{"s":"x","n":1.5,"b":true,"z":null,"o":{"a":[1]}}}"#;
-    let Inbound::Setup(setup) = Inbound::parse(text).unwrap() else {
-        panic!("no setup")
-    };
+    let Inbound::Setup(setup) = Inbound::parse(text).unwrap() else { panic!("no setup") };
     let values: Vec<_> = setup.custom_parameters.into_iter().collect();
-    let expected = [
-        ("b", "true"),
-        ("n", "1.5"),
-        ("o", r#"{"a":[1]}"#),
-        ("s", "x"),
-        ("z", ""),
-    ];
-    assert_eq!(
-        values,
-        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-    );
+    let expected = [("b", "true"), ("n", "1.5"), ("o", r#"{"a":[1]}"#), ("s", "x"), ("z", "")];
+    assert_eq!(values, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[test]
 fn an_unexpected_info_value_is_kept_as_it_came() {
     let other = |name: &str, value: &str| {
-        Inbound::Info(Info::Other {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
+        Inbound::Info(Info::Other { name: name.to_owned(), value: value.to_owned() })
     };
     let read = |text| Inbound::parse(text).unwrap();
     assert_eq!(
         read(r#"{"type":"info","name":"agentSpeaking","value":"perhaps"}"#),
         other("agentSpeaking", "perhaps")
     );
-    assert_eq!(
-        read(r#"{"type":"info","name":"roundTripDelayMs"}"#),
-        other("roundTripDelayMs", "")
-    );
-    assert_eq!(
-        read(r#"{"type":"info","name":"new","value":{"a":1}}"#),
-        other("new", r#"{"a":1}"#)
-    );
+    assert_eq!(read(r#"{"type":"info","name":"roundTripDelayMs"}"#), other("roundTripDelayMs", ""));
+    assert_eq!(read(r#"{"type":"info","name":"new","value":{"a":1}}"#), other("new", r#"{"a":1}"#));
     assert_eq!(
         read(r#"{"type":"info","name":"clientSpeaking","value":true}"#),
         Inbound::Info(Info::ClientSpeaking(true))
     );
-    assert_eq!(
-        malformed(r#"{"type":"info","value":"on"}"#),
-        MalformedFrame::Missing("name")
-    );
+    assert_eq!(malformed(r#"{"type":"info","value":"on"}"#), MalformedFrame::Missing("name"));
 }
 
 #[test]
 fn finds_the_code_in_an_error() {
-    let code = |text: &str| {
-        ErrorReport {
-            description: text.to_owned(),
-        }
-        .code()
-    };
-    assert_eq!(
-        code("Invalid message received, code: 64107, {\"code\": 12}"),
-        Some(64107)
-    );
+    let code = |text: &str| ErrorReport { description: text.to_owned() }.code();
+    assert_eq!(code("Invalid message received, code: 64107, {\"code\": 12}"), Some(64107));
     assert_eq!(code("Error Code 64101"), Some(64101));
     assert_eq!(code("decode failed, code=64102"), Some(64102));
     assert_eq!(code("code: "), None);
@@ -146,10 +94,7 @@ fn finds_the_code_in_an_error() {
 fn says_why_without_repeating_what_was_said() {
     assert_eq!(malformed("[1]"), MalformedFrame::NotAnObject);
     assert_eq!(malformed("{}"), MalformedFrame::Missing("type"));
-    assert_eq!(
-        malformed("{\n \"a\" secret}"),
-        MalformedFrame::NotJson { line: 2, column: 6 }
-    );
+    assert_eq!(malformed("{\n \"a\" secret}"), MalformedFrame::NotJson { line: 2, column: 6 });
     for text in [
         r#"{"type":"prompt","voicePrompt":["secret"]}"#,
         r#"{"type":"prompt","last":"secret"}"#,
@@ -174,16 +119,8 @@ fn inbound() -> impl Strategy<Value = Inbound> {
     let text = any::<String>;
     let parameters = prop::collection::btree_map(text(), text(), 0..4);
     let setup = (prop::array::uniform11(text()), parameters).prop_map(|(fields, custom_parameters)| {
-        let [
-            session_id,
-            account_sid,
-            call_sid,
-            parent_call_sid,
-            from,
-            to,
-            forwarded_from,
-            rest @ ..,
-        ] = fields;
+        let [session_id, account_sid, call_sid, parent_call_sid, from, to, forwarded_from, rest @ ..] =
+            fields;
         let [caller_name, direction, call_type, call_status] = rest;
         Inbound::Setup(Box::new(Setup {
             session_id,
@@ -200,18 +137,10 @@ fn inbound() -> impl Strategy<Value = Inbound> {
             custom_parameters,
         }))
     });
-    let prompt = (text(), prop::option::of(".+"), any::<bool>()).prop_map(|(voice_prompt, lang, last)| {
-        Inbound::Prompt(Prompt {
-            voice_prompt,
-            lang,
-            last,
-        })
-    });
+    let prompt = (text(), prop::option::of(".+"), any::<bool>())
+        .prop_map(|(voice_prompt, lang, last)| Inbound::Prompt(Prompt { voice_prompt, lang, last }));
     let interrupt = (text(), any::<Option<u64>>()).prop_map(|(utterance_until_interrupt, ms)| {
-        Inbound::Interrupt(Interrupt {
-            utterance_until_interrupt,
-            duration_until_interrupt_ms: ms,
-        })
+        Inbound::Interrupt(Interrupt { utterance_until_interrupt, duration_until_interrupt_ms: ms })
     });
     let info = prop_oneof![
         any::<bool>().prop_map(Info::AgentSpeaking),
@@ -262,10 +191,7 @@ fn nearly_a_frame() -> impl Strategy<Value = String> {
         "}",
     ]);
     (kind, prop::collection::vec((name, value), 0..4)).prop_map(|(kind, fields)| {
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(name, value)| format!(",\"{name}\":{value}"))
-            .collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
         let fields = fields.concat();
         format!("{{\"type\":\"{kind}\"{fields}}}")
     })

@@ -8,18 +8,9 @@ fn refused(text: &str) -> MalformedFrame {
 
 #[test]
 fn leaves_out_what_is_not_set() {
-    let text = Text {
-        token: "Hi ".to_owned(),
-        ..Text::default()
-    };
-    assert_eq!(
-        Outbound::Text(text).to_json(),
-        r#"{"type":"text","token":"Hi ","last":false}"#
-    );
-    assert_eq!(
-        Outbound::End { handoff_data: None }.to_json(),
-        r#"{"type":"end"}"#
-    );
+    let text = Text { token: "Hi ".to_owned(), ..Text::default() };
+    assert_eq!(Outbound::Text(text).to_json(), r#"{"type":"text","token":"Hi ","last":false}"#);
+    assert_eq!(Outbound::End { handoff_data: None }.to_json(), r#"{"type":"end"}"#);
 }
 
 #[test]
@@ -33,12 +24,7 @@ fn reads_interruptible_as_word_or_boolean() {
     };
     assert_eq!(read("true"), Some(Interruptible::Any));
     assert_eq!(read("false"), Some(Interruptible::None));
-    for value in [
-        Interruptible::None,
-        Interruptible::Dtmf,
-        Interruptible::Speech,
-        Interruptible::Any,
-    ] {
+    for value in [Interruptible::None, Interruptible::Dtmf, Interruptible::Speech, Interruptible::Any] {
         assert_eq!(read(&format!("\"{}\"", value.as_str())), Some(value));
     }
     assert_eq!(read("\"Any\""), None);
@@ -52,24 +38,13 @@ fn refuses_what_twilio_refuses() {
     assert_eq!(refused(r#"{"type":"text"}"#), MalformedFrame::Missing("token"));
     assert!(invalid("token")(refused(r#"{"type":"text","token":null}"#)));
     assert!(invalid("token")(refused(r#"{"type":"text","token":1}"#)));
-    assert!(invalid("last")(refused(
-        r#"{"type":"text","token":"","last":"true"}"#
-    )));
+    assert!(invalid("last")(refused(r#"{"type":"text","token":"","last":"true"}"#)));
     assert!(invalid("source")(refused(r#"{"type":"play","source":"/a.mp3"}"#)));
-    assert!(invalid("loop")(refused(
-        r#"{"type":"play","source":"https://a","loop":-1}"#
-    )));
-    assert!(invalid("digits")(refused(
-        r#"{"type":"sendDigits","digits":"12a"}"#
-    )));
+    assert!(invalid("loop")(refused(r#"{"type":"play","source":"https://a","loop":-1}"#)));
+    assert!(invalid("digits")(refused(r#"{"type":"sendDigits","digits":"12a"}"#)));
     assert!(invalid("digits")(refused(r#"{"type":"sendDigits","digits":""}"#)));
-    assert_eq!(
-        refused(r#"{"type":"language"}"#),
-        MalformedFrame::Missing("ttsLanguage")
-    );
-    assert!(invalid("handoffData")(refused(
-        r#"{"type":"end","handoffData":{"a":1}}"#
-    )));
+    assert_eq!(refused(r#"{"type":"language"}"#), MalformedFrame::Missing("ttsLanguage"));
+    assert!(invalid("handoffData")(refused(r#"{"type":"end","handoffData":{"a":1}}"#)));
     assert_eq!(refused(r#"{"type":"prompt"}"#), MalformedFrame::UnknownType);
     assert_eq!(refused(r#""text""#), MalformedFrame::NotAnObject);
 }
@@ -80,46 +55,20 @@ fn outbound() -> impl Strategy<Value = Outbound> {
         use Interruptible::{Any, Dtmf, None, Speech};
         prop::option::of(prop::sample::select(vec![None, Dtmf, Speech, Any]))
     };
-    let text = (
-        any::<String>(),
-        any::<bool>(),
-        words(),
-        interruptible(),
-        any::<Option<bool>>(),
-    )
-        .prop_map(|(token, last, lang, interruptible, preemptible)| {
-            Outbound::Text(Text {
-                token,
-                last,
-                lang,
-                interruptible,
-                preemptible,
-            })
-        });
-    let play = (
-        "https?://.*",
-        any::<Option<u32>>(),
-        any::<Option<bool>>(),
-        interruptible(),
-    )
-        .prop_map(|(source, loop_count, preemptible, interruptible)| {
-            Outbound::Play(Play {
-                source,
-                loop_count,
-                preemptible,
-                interruptible,
-            })
-        });
+    let text = (any::<String>(), any::<bool>(), words(), interruptible(), any::<Option<bool>>()).prop_map(
+        |(token, last, lang, interruptible, preemptible)| {
+            Outbound::Text(Text { token, last, lang, interruptible, preemptible })
+        },
+    );
+    let play = ("https?://.*", any::<Option<u32>>(), any::<Option<bool>>(), interruptible()).prop_map(
+        |(source, loop_count, preemptible, interruptible)| {
+            Outbound::Play(Play { source, loop_count, preemptible, interruptible })
+        },
+    );
     let language = (any::<String>(), words(), any::<bool>()).prop_map(|(one, other, swap)| {
-        let (tts_language, transcription_language) = if swap {
-            (other, Some(one))
-        } else {
-            (Some(one), other)
-        };
-        Outbound::Language {
-            tts_language,
-            transcription_language,
-        }
+        let (tts_language, transcription_language) =
+            if swap { (other, Some(one)) } else { (Some(one), other) };
+        Outbound::Language { tts_language, transcription_language }
     });
     prop_oneof![
         text,

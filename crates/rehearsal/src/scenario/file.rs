@@ -1,0 +1,67 @@
+//! The file of a scenario, in TOML. Every mistake in it is an error that names the file and the key.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use super::model::ModelEntry;
+use super::step::{Step, StepEntry};
+use crate::bedrock::Answer;
+
+/// A call with its expectations.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub title: String,
+    pub(super) use_case: Option<String>,
+    pub(super) caller: Option<String>,
+    pub(super) called: Option<String>,
+    /// What the model stand-in answers, in order.
+    pub(super) model: Vec<Answer>,
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    title: String,
+    /// Posts the call to `/twiml/{use_case}`.
+    use_case: Option<String>,
+    caller: Option<String>,
+    called: Option<String>,
+    #[serde(default)]
+    model: Vec<ModelEntry>,
+    #[serde(rename = "step")]
+    steps: Vec<StepEntry>,
+}
+
+impl Scenario {
+    /// Reads a file.
+    pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Self> {
+        let path = path.as_ref();
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("in the scenario {}", path.display()))
+    }
+
+    /// Reads a scenario from its text.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        let file: File = toml::from_str(text)?;
+        let model = file.model.into_iter().enumerate();
+        let model = model.map(|(number, entry)| {
+            entry.into_answer(number + 1).with_context(|| format!("in [[model]] number {}", number + 1))
+        });
+        let steps = file.steps.into_iter().enumerate();
+        let steps = steps.map(|(number, entry)| {
+            Step::try_from(entry).with_context(|| format!("in [[step]] number {}", number + 1))
+        });
+        Ok(Self {
+            title: file.title,
+            use_case: file.use_case,
+            caller: file.caller,
+            called: file.called,
+            model: model.collect::<anyhow::Result<_>>()?,
+            steps: steps.collect::<anyhow::Result<_>>()?,
+        })
+    }
+}

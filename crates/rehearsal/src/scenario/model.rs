@@ -1,0 +1,90 @@
+//! `[[model]]` entries: what the model stand-in answers when the service asks it.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde::Deserialize;
+
+use crate::bedrock::Answer;
+
+/// One answer as a scenario writes it. Text comes first, then tool calls, then the fault.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ModelEntry {
+    text: Option<String>,
+    tool: Option<Tool>,
+    tools: Vec<Tool>,
+    refuse: Option<Refusal>,
+    stall: Option<Stall>,
+    exception: Option<Exception>,
+    /// Milliseconds from the request to the first token.
+    first_token_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tool {
+    name: String,
+    #[serde(default)]
+    input: serde_json::Map<String, serde_json::Value>,
+    id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refusal {
+    status: u16,
+    error: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stall {
+    BeforeFirstToken,
+    Mid,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exception {
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl ModelEntry {
+    /// The answer that this entry, the `number`th of its scenario, describes.
+    pub(super) fn into_answer(self, number: usize) -> anyhow::Result<Answer> {
+        let has_content = self.text.is_some() || self.tool.is_some() || !self.tools.is_empty();
+        if let Some(refusal) = self.refuse {
+            let is_alone = !has_content && self.stall.is_none() && self.exception.is_none();
+            ensure!(is_alone, "`refuse` stands alone: the stream does not begin");
+            return Ok(Answer::refuse(refusal.status, refusal.error, refusal.message));
+        }
+        ensure!(
+            has_content || self.stall.is_some() || self.exception.is_some(),
+            "an answer needs `text`, `tool`, `tools`, `refuse`, `stall` or `exception`"
+        );
+        if self.stall == Some(Stall::BeforeFirstToken) {
+            ensure!(!has_content, "nothing comes after `stall = \"before_first_token\"`");
+            return Ok(Answer::stall_before_first_token());
+        }
+        let mut answer = self.text.map_or_else(Answer::empty, Answer::text);
+        for (index, tool) in self.tool.into_iter().chain(self.tools).enumerate() {
+            let id = tool.id.unwrap_or_else(|| format!("tooluse_scenario_{number}_{index}"));
+            answer = answer.then_tool(id, tool.name, serde_json::Value::Object(tool.input));
+        }
+        if self.stall.is_some() {
+            answer = answer.stall();
+        }
+        if let Some(exception) = self.exception {
+            answer = answer.exception(exception.kind, exception.message);
+        }
+        Ok(match self.first_token_ms {
+            Some(delay) => answer.slow_first_token(Duration::from_millis(delay)),
+            None => answer,
+        })
+    }
+}

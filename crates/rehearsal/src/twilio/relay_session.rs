@@ -1,0 +1,228 @@
+//! Drives one relay session: the socket, the caller's acts and the playback clock around one leg.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use voice_protocols::relay::{Inbound, Setup};
+
+use super::call::{CallEvent, CallerAct};
+use super::course::{Reporter, Unheard};
+use super::form::SessionResult;
+use super::leg::{Finish, Leg, Output};
+use super::line::RelaySocket;
+
+/// No call is longer than Twilio's longest.
+const MAX_SESSION: Duration = Duration::from_hours(24);
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a closed socket waits for the service to agree.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SessionEnd {
+    pub(super) result: SessionResult,
+    close_code: Option<u16>,
+}
+
+/// Runs a session until either side ends it.
+pub(super) async fn run(
+    socket: RelaySocket,
+    mut leg: Leg,
+    setup: Setup,
+    acts: &mut mpsc::Receiver<CallerAct>,
+    reporter: &Reporter,
+) -> Result<SessionEnd, Unheard> {
+    let mut session = Session { socket, reporter };
+    let mut outputs = vec![Output::Send(Inbound::Setup(Box::new(setup)))];
+    outputs.extend(leg.open(Instant::now()));
+    let longest = Instant::now() + MAX_SESSION;
+    let mut cue: Option<Cue> = None;
+    loop {
+        if let Some(end) = session.perform(outputs).await? {
+            return Ok(end);
+        }
+        let cue_at = cue.as_ref().and_then(|cue| leg.when_heard(&cue.words));
+        let deadline = [leg.next_deadline(), cue_at].into_iter().flatten().fold(longest, Instant::min);
+        let step = tokio::select! {
+            frame = session.socket.next() => on_frame(&mut leg, frame),
+            act = acts.recv() => on_act(&mut leg, act),
+            () = sleep_until(deadline.into()) => match cue.take_if(|_| cue_at == Some(deadline)) {
+                Some(cue) => on_act(&mut leg, Some(*cue.act)),
+                None => Step::after_waiting(&mut leg, longest),
+            },
+        };
+        outputs = match step {
+            Step::Outputs(outputs) => outputs,
+            Step::SendRaw(text) => match session.send(Message::text(text)).await {
+                Some(end) => return Ok(end),
+                None => Vec::new(),
+            },
+            Step::Await(next) => {
+                cue = Some(next);
+                Vec::new()
+            }
+            Step::HangUp => {
+                session.close(CloseCode::Normal, "Call ended").await;
+                return Ok(SessionEnd { result: SessionResult::Completed, close_code: Some(1000) });
+            }
+            Step::Over(end) => {
+                session.answer_close().await;
+                return Ok(end);
+            }
+        };
+    }
+}
+
+/// The socket with the way to report what happens on it.
+struct Session<'a> {
+    socket: RelaySocket,
+    reporter: &'a Reporter,
+}
+
+/// What one turn of the loop came to.
+enum Step {
+    Outputs(Vec<Output>),
+    SendRaw(String),
+    Await(Cue),
+    HangUp,
+    Over(SessionEnd),
+}
+
+/// An act that waits until words are heard.
+struct Cue {
+    words: String,
+    act: Box<CallerAct>,
+}
+
+fn on_frame(leg: &mut Leg, frame: Option<Result<Message, SocketError>>) -> Step {
+    match frame {
+        Some(Ok(Message::Text(text))) => Step::Outputs(leg.receive(Instant::now(), text.as_str())),
+        Some(Ok(Message::Binary(_))) => Step::Outputs(leg.receive_binary()),
+        Some(Ok(Message::Close(frame))) => {
+            Step::Over(SessionEnd::lost(Some(frame.map_or(1005, |frame| frame.code.into()))))
+        }
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Step::Outputs(Vec::new()),
+        Some(Err(_)) | None => Step::Over(SessionEnd::lost(None)),
+    }
+}
+
+fn on_act(leg: &mut Leg, act: Option<CallerAct>) -> Step {
+    let now = Instant::now();
+    Step::Outputs(match act {
+        Some(CallerAct::Say(words)) => leg.say(now, &[words]),
+        Some(CallerAct::SayInPieces(pieces)) => leg.say(now, &pieces),
+        Some(CallerAct::Partial(words)) => leg.say_partially(now, &words),
+        Some(CallerAct::Press(digit)) => leg.press(now, digit),
+        Some(CallerAct::Interrupt) => leg.make_noise(now),
+        Some(CallerAct::OnceHeard { cue, act }) => return Step::Await(Cue { words: cue, act }),
+        Some(CallerAct::SendRaw(text)) => return Step::SendRaw(text),
+        Some(CallerAct::DropSocket) => return Step::Over(SessionEnd::lost(None)),
+        Some(CallerAct::HangUp) | None => return Step::HangUp,
+    })
+}
+
+impl Step {
+    fn after_waiting(leg: &mut Leg, longest: Instant) -> Self {
+        if Instant::now() >= longest {
+            return Self::Over(SessionEnd::failed(64104, "Maximum call duration exceeded", None));
+        }
+        Self::Outputs(leg.advance(Instant::now()))
+    }
+}
+
+impl Session<'_> {
+    async fn perform(&mut self, outputs: Vec<Output>) -> Result<Option<SessionEnd>, Unheard> {
+        for output in outputs {
+            let end = match output {
+                Output::Send(message) => self.send(Message::text(message.to_json())).await,
+                Output::Report(event) => {
+                    self.reporter.report(event).await?;
+                    None
+                }
+                Output::Finish(finish) => Some(self.finish(finish).await),
+            };
+            if end.is_some() {
+                return Ok(end);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends a frame, or tells how the session ended because that was not possible.
+    async fn send(&mut self, message: Message) -> Option<SessionEnd> {
+        match timeout(SEND_TIMEOUT, self.socket.send(message)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) => Some(self.close_reason().await),
+            Err(_) => Some(SessionEnd::lost(None)),
+        }
+    }
+
+    /// A frame could not be sent; the service's close frame may be waiting to be read.
+    async fn close_reason(&mut self) -> SessionEnd {
+        let code = timeout(CLOSE_TIMEOUT, async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Close(frame) = message {
+                    return Some(frame.map_or(1005, |frame| frame.code.into()));
+                }
+            }
+            None
+        });
+        SessionEnd::lost(code.await.unwrap_or_default())
+    }
+
+    async fn finish(&mut self, finish: Finish) -> SessionEnd {
+        match finish {
+            Finish::Ended { handoff_data } => {
+                self.close(CloseCode::Normal, "Closing websocket session").await;
+                SessionEnd { result: SessionResult::Ended { handoff_data }, close_code: Some(1000) }
+            }
+            Finish::TooManyMalformed => {
+                self.close(CloseCode::Invalid, "Too many consecutive malformed messages.").await;
+                SessionEnd::lost(Some(1007))
+            }
+        }
+    }
+
+    /// If the service closed the socket, sends the reply that the protocol wants.
+    async fn answer_close(&mut self) {
+        // Nobody is left to care when it cannot be sent.
+        let _ = timeout(CLOSE_TIMEOUT, self.socket.flush()).await;
+    }
+
+    /// Closes the socket and waits a moment for the other side; what it still sends is lost.
+    async fn close(&mut self, code: CloseCode, reason: &'static str) {
+        let closing = async {
+            let frame = CloseFrame { code, reason: reason.into() };
+            if self.socket.close(Some(frame)).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
+        // A service that does not answer the close changes nothing for the caller.
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
+    }
+}
+
+impl SessionEnd {
+    pub(super) fn failed(code: u32, message: &'static str, close_code: Option<u16>) -> Self {
+        Self { result: SessionResult::Failed { code, message }, close_code }
+    }
+
+    /// The socket is gone, or the service closed it, which Twilio takes for the same.
+    fn lost(close_code: Option<u16>) -> Self {
+        Self::failed(64105, "Websocket ended", close_code)
+    }
+
+    pub(super) fn event(&self) -> CallEvent {
+        let handoff_data = match &self.result {
+            SessionResult::Ended { handoff_data } => handoff_data.clone(),
+            SessionResult::Completed | SessionResult::Failed { .. } => None,
+        };
+        let status = self.result.session_status().to_owned();
+        CallEvent::SessionEnded { status, handoff_data, close_code: self.close_code }
+    }
+}

@@ -1,0 +1,137 @@
+//! What operators configured, ready to use: use cases, caller profiles and phone numbers, cached.
+//!
+//! A record is fresh for half a minute. It is read anew behind the call, and when the table is out of reach the last good
+//! one keeps answering. Who may answer and what is said is not decided here.
+
+mod cache;
+pub mod dynamodb_json;
+pub mod profile_item;
+pub mod prompt;
+pub mod use_case_item;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+use voice_core::ports::{RecordStore, StoreError};
+use voice_core::use_case::{CallerProfile, UseCase};
+
+use crate::metrics::{Counter, Metrics};
+use cache::{Cache, Refresh};
+
+/// Cheap to clone; clones share one cache.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    records: Arc<dyn RecordStore>,
+    metrics: Metrics,
+    is_known_handler: fn(&str) -> bool,
+    use_cases: Arc<Cache<UseCase>>,
+    profiles: Arc<Cache<CallerProfile>>,
+    numbers: Arc<Cache<String>>,
+}
+
+/// Why there is no use case to answer with.
+#[derive(Debug, thiserror::Error)]
+pub enum NoUseCase {
+    #[error("there is no use case {0:?}")]
+    Missing(String),
+    #[error("the use case {name:?} cannot be used: {problem}")]
+    Broken { name: String, problem: String },
+    #[error("the table was not reached")]
+    Unreachable(#[source] Arc<StoreError>),
+}
+
+impl Catalog {
+    pub fn new(
+        records: Arc<dyn RecordStore>,
+        tasks: &TaskTracker,
+        metrics: Metrics,
+        is_known_handler: fn(&str) -> bool,
+    ) -> Self {
+        Self {
+            records,
+            is_known_handler,
+            use_cases: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
+            profiles: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
+            numbers: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
+            metrics,
+        }
+    }
+
+    pub async fn use_case(&self, name: &str) -> Result<Arc<UseCase>, NoUseCase> {
+        let this = self.clone();
+        let found =
+            self.use_cases.get(name, move |name| Box::pin(async move { this.read_use_case(&name).await }));
+        match found.await {
+            Ok(Some(use_case)) => Ok(use_case),
+            Ok(None) => Err(NoUseCase::Missing(name.to_owned())),
+            Err(Refresh::Unreachable(error)) => Err(NoUseCase::Unreachable(error)),
+            Err(Refresh::Broken(problem)) => Err(NoUseCase::Broken { name: name.to_owned(), problem }),
+        }
+    }
+
+    /// What is known of a caller. Nothing, when the table is out of reach: the call goes on without.
+    pub async fn profile(&self, number: &str) -> Option<Arc<CallerProfile>> {
+        let records = Arc::clone(&self.records);
+        let read = move |number: String| -> cache::Reading<CallerProfile> {
+            Box::pin(async move {
+                Ok(read_record(&*records, &number, "profile")
+                    .await?
+                    .map(|item| profile_item::parse_profile(&item)))
+            })
+        };
+        self.profiles.get(number, read).await.unwrap_or_else(|failure| {
+            warn!(%failure, "a caller's profile was not read");
+            None
+        })
+    }
+
+    /// The use case of a called number.
+    pub async fn use_case_of_number(&self, number: &str) -> Option<Arc<String>> {
+        let records = Arc::clone(&self.records);
+        let read = move |number: String| -> cache::Reading<String> {
+            Box::pin(async move {
+                Ok(read_record(&*records, &number, "number")
+                    .await?
+                    .and_then(|item| profile_item::parse_number(&item)))
+            })
+        };
+        self.numbers.get(number, read).await.unwrap_or_else(|failure| {
+            warn!(%failure, "a phone number's record was not read");
+            None
+        })
+    }
+
+    async fn read_use_case(&self, name: &str) -> Result<Option<UseCase>, Refresh> {
+        let Some(item) = read_record(&*self.records, name, "configuration").await? else {
+            return Ok(None);
+        };
+        match use_case_item::parse_use_case(&item, &self.is_known_handler) {
+            Ok(parsed) => {
+                for problem in parsed.warnings.iter().chain(&parsed.attribute_errors) {
+                    warn!(use_case = name, %problem, "a use case has a flaw");
+                }
+                Ok(Some(parsed.use_case))
+            }
+            Err(problems) => {
+                self.metrics.count(Counter::UseCasesBroken);
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                let problem = problems.join("; ");
+                error!(use_case = name, problem, "a use case cannot be used");
+                Err(Refresh::Broken(problem))
+            }
+        }
+    }
+}
+
+async fn read_record(
+    records: &dyn RecordStore,
+    pk: &str,
+    sk: &str,
+) -> Result<Option<Map<String, Value>>, Refresh> {
+    if pk.is_empty() {
+        return Ok(None);
+    }
+    records.get_record(pk, sk).await.map_err(|error| Refresh::Unreachable(Arc::new(error)))
+}

@@ -1,0 +1,147 @@
+//! Says whether a template keeps to the part of the language whose work is bounded by the template's own
+//! length.
+//!
+//! Allowed are `{# comments #}`, `{{ values }}` and `{% if %}`, `{% elif %}`, `{% else %}`, `{% endif %}`,
+//! with operators that cannot multiply text. Whether the template is otherwise well formed is for the engine
+//! to say. Where this reader and the engine could disagree on an expression's end, as inside braces, the
+//! template is refused.
+
+use thiserror::Error;
+
+/// What a template may not use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum Refusal {
+    #[error("only if, elif, else and endif may stand in {{% %}}")]
+    Statement,
+    #[error("{0:?} may not stand in a template's expressions")]
+    Character(char),
+    #[error("a template is not closed")]
+    Open,
+    #[error("an expression is longer than {LONGEST_EXPRESSION} bytes")]
+    Long,
+    #[error("there are more than {MOST_STATEMENTS} {{% %}}")]
+    Many,
+}
+
+/// The engine descends into expressions and into conditions, and a template that is long in either would
+/// overflow the stack, which ends the process.
+const LONGEST_EXPRESSION: usize = 400;
+const MOST_STATEMENTS: usize = 100;
+
+const STATEMENTS: [&str; 4] = ["if", "elif", "else", "endif"];
+
+/// Whether the text holds anything that a template engine would look at.
+pub(super) fn has_templates(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
+}
+
+/// Refuses what could make rendering long.
+pub(super) fn check(template: &str) -> Result<(), Refusal> {
+    let mut rest = template;
+    let mut statements = 0;
+    while let Some(start) = rest.find('{') {
+        let tag = &rest[start..];
+        rest = if let Some(comment) = tag.strip_prefix("{#") {
+            comment.split_once("#}").ok_or(Refusal::Open)?.1
+        } else if let Some(expression) = tag.strip_prefix("{{") {
+            after_expression(expression, "}}")?
+        } else if let Some(statement) = tag.strip_prefix("{%") {
+            check_statement(statement)?;
+            statements += 1;
+            if statements > MOST_STATEMENTS {
+                return Err(Refusal::Many);
+            }
+            after_expression(statement, "%}")?
+        } else {
+            &tag[1..]
+        };
+    }
+    Ok(())
+}
+
+fn check_statement(statement: &str) -> Result<(), Refusal> {
+    let statement = statement.strip_prefix(['-', '+']).unwrap_or(statement).trim_start();
+    let end = statement.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    let keyword = &statement[..end.unwrap_or(statement.len())];
+    if STATEMENTS.contains(&keyword) { Ok(()) } else { Err(Refusal::Statement) }
+}
+
+/// What follows an expression that ends with `closing`. Text in quotes may hold anything.
+fn after_expression<'a>(expression: &'a str, closing: &str) -> Result<&'a str, Refusal> {
+    let mut quote = None;
+    let mut is_escaped = false;
+    for (index, character) in expression.char_indices() {
+        if index > LONGEST_EXPRESSION {
+            return Err(Refusal::Long);
+        }
+        if let Some(delimiter) = quote {
+            match character {
+                _ if is_escaped => is_escaped = false,
+                '\\' => is_escaped = true,
+                _ if character == delimiter => quote = None,
+                _ => {}
+            }
+        } else if let Some(rest) = expression[index..].strip_prefix(closing) {
+            return Ok(rest);
+        } else if matches!(character, '"' | '\'') {
+            quote = Some(character);
+        } else if !is_allowed(character) {
+            return Err(Refusal::Character(character));
+        }
+    }
+    Err(Refusal::Open)
+}
+
+/// Neither `*`, which repeats text and lists, nor braces, nor `%`.
+fn is_allowed(character: char) -> bool {
+    character.is_ascii_alphanumeric()
+        || character.is_ascii_whitespace()
+        || "_.,|()[]=!<>~+-".contains(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_conditions_are_allowed() {
+        for template in [
+            "no template at all { % }",
+            "{{ caller.firstName | default('friend') }} {# a * comment {{ #} {{- date -}}",
+            "{% if caller.plan == \"g*ld }} %}\" and not x %}a{% elif y %}b{%- else +%}c{% endif %}",
+            r#"{{ "an \" escaped * quote" }}"#,
+        ] {
+            assert_eq!(check(template), Ok(()), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_repeats_is_refused() {
+        for statement in
+            ["for x in y", "set x = 1", "macro f()", "include 'x'", "raw", "filter upper", "", "iffy"]
+        {
+            assert_eq!(check(&format!("{{% {statement} %}}")), Err(Refusal::Statement), "{statement}");
+        }
+        assert_eq!(check("{{ 'a' * 1000000 }}"), Err(Refusal::Character('*')));
+        assert_eq!(check("{% if 'a' * 1000000 %}{% endif %}"), Err(Refusal::Character('*')));
+        assert_eq!(check("{{ {'a': 1}}} * 9 }}"), Err(Refusal::Character('{')));
+        assert_eq!(check("{# {{ ' #}{{ 'a' * 9 }}"), Err(Refusal::Character('*')));
+        assert_eq!(check(r"{{ '\\' * 9 }}"), Err(Refusal::Character('*')));
+    }
+
+    #[test]
+    fn what_the_engine_would_descend_into_too_far_is_refused() {
+        assert_eq!(check(&format!("{{{{ a{} }}}}", ".b".repeat(LONGEST_EXPRESSION))), Err(Refusal::Long));
+        assert_eq!(check(&format!("{{{{ '{}' }}}}", "x".repeat(LONGEST_EXPRESSION))), Err(Refusal::Long));
+        assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS + 1)), Err(Refusal::Many));
+        assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS)), Ok(()));
+        assert_eq!(check(&"{{ a }}".repeat(10 * MOST_STATEMENTS)), Ok(()));
+    }
+
+    #[test]
+    fn what_stays_open_is_refused() {
+        for template in ["{{ a", "{# a", "{% if a", "{{ 'a }}"] {
+            assert_eq!(check(template), Err(Refusal::Open), "{template}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The list of settings: what `--help`, the documentation and the reader of settings agree on.
+
+/// One setting: an environment variable that is also a flag.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub variable: &'static str,
+    /// Names of the same setting in the systems that Trunkline replaces.
+    pub aliases: &'static [&'static str],
+    pub default: Option<&'static str>,
+    /// Reads on from "it is".
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// `TABLE_NAME` becomes `table-name`.
+    pub fn flag(&self) -> String {
+        self.variable.to_ascii_lowercase().replace('_', "-")
+    }
+}
+
+const fn setting(
+    variable: &'static str,
+    aliases: &'static [&'static str],
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Setting {
+    Setting { variable, aliases, default, help }
+}
+
+/// All settings of `trunkline serve`, in the order of `--help`.
+pub const SETTINGS: &[Setting] = &[
+    setting("TABLE_NAME", &[], None, "the DynamoDB table of use cases, profiles and calls"),
+    setting("STACK_USE_CASE", &[], None, "the use case that answers when nothing else chooses one"),
+    setting("PUBLIC_URL", &[], None, "the https://host[:port] at which Twilio reaches this service"),
+    setting("WS_URL", &[], None, "wss://host/, accepted instead of PUBLIC_URL"),
+    setting(
+        "TWILIO_AUTH_TOKEN",
+        &[],
+        None,
+        "the auth token that Twilio signs with; several, separated by commas, while rotating",
+    ),
+    setting(
+        "MODEL_IDENTIFIER",
+        &["INFERENCE_PROFILE_ARN"],
+        None,
+        "the Bedrock model id, ARN or inference profile for use cases that name none",
+    ),
+    setting("PORT", &[], Some("3000"), "the port to listen on"),
+    setting("LISTEN_ADDRESS", &[], Some("0.0.0.0"), "the address to listen on"),
+    setting("TIME_ZONE", &["timeZone"], Some("UTC"), "the IANA time zone of <<CURRENT_DATE>> in prompts"),
+    setting(
+        "MAX_CALLS",
+        &[],
+        Some("500"),
+        "the number of calls at once, past which a caller hears the busy line",
+    ),
+    setting(
+        "MODEL_FIRST_TOKEN_MS",
+        &[],
+        Some("3000"),
+        "how long to wait for a model's first token, in milliseconds",
+    ),
+    setting(
+        "MODEL_NEXT_TOKEN_MS",
+        &[],
+        Some("3000"),
+        "how long a model may pause between tokens, in milliseconds",
+    ),
+    setting(
+        "KEEP_CALLS_HOURS",
+        &[],
+        Some("24"),
+        "how long sessions, turns and tool runs stay in the table, in hours",
+    ),
+    setting("DRAIN_SECONDS", &[], Some("100"), "how long calls may go on after SIGTERM, in seconds"),
+    setting("LOG_FORMAT", &[], Some("json"), "how log lines look: json or pretty"),
+    setting("RUST_LOG", &[], Some("info"), "which log lines are written, such as info,trunkline=debug"),
+    setting(
+        "DANGEROUS_SKIP_SIGNATURE_CHECK",
+        &[],
+        Some("false"),
+        "true to answer requests that nobody signed; only on a loopback address",
+    ),
+];

@@ -1,0 +1,120 @@
+//! The socket of a call: checked, matched with its call, and handed to a session.
+
+use std::time::Duration;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+use tracing::{Instrument, error, info_span, warn};
+use voice_core::history::History;
+use voice_protocols::webhook::is_call_sid;
+
+use super::Service;
+use super::ended::prepare_again;
+use super::signed::{Refused, check_handshake};
+use super::socket::CallSocket;
+use super::twiml::session;
+use crate::metrics::Counter;
+use crate::session::{PreparedCall, SessionStart, run};
+
+/// Messages beyond this end the connection; those beyond the protocol's limit are only refused.
+const LARGEST_FRAME: usize = 1024 * 1024;
+/// The library's default of 128 KiB would be most of what a quiet call costs.
+const BUFFER: usize = 4 * 1024;
+const READING_CALL: Duration = Duration::from_secs(5);
+
+pub(super) async fn connect(
+    State(service): State<Service>,
+    Path(call_sid): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refused> {
+    check_handshake(&service, &uri, &headers)?;
+    if !is_call_sid(&call_sid) {
+        service.metrics().count(Counter::SessionsRefused);
+        return Ok((StatusCode::NOT_FOUND, "There is no such call.\n").into_response());
+    }
+    let span = info_span!("call", call.sid = %call_sid);
+    let task = service.ports.tasks.token();
+    let upgrade = upgrade
+        .max_message_size(LARGEST_FRAME)
+        .max_frame_size(LARGEST_FRAME)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(LARGEST_FRAME);
+    Ok(upgrade.on_upgrade(move |socket| {
+        Box::pin(
+            async move {
+                let _task = task;
+                carry(service, call_sid, CallSocket::new(socket)).await;
+            }
+            .instrument(span),
+        )
+    }))
+}
+
+async fn carry(service: Service, call_sid: String, socket: CallSocket) {
+    let (answered, slot) = match service.calls.take_answered(&call_sid) {
+        Some((call, slot)) => (Some(call), slot),
+        None => (None, service.calls.readmit()),
+    };
+    let (live, took_over) = Box::pin(service.calls.go_live(&call_sid, slot)).await;
+    if took_over {
+        service.metrics().count(Counter::SessionsTakenOver);
+    }
+    let (call, start) = match answered {
+        Some(call) if !took_over => {
+            let start = SessionStart::Fresh(session(&call, Vec::new()));
+            (call, start)
+        }
+        _ => match timeout(READING_CALL, resume(&service, &call_sid)).await {
+            Ok(Some(resumed)) => resumed,
+            Ok(None) => return refuse(&service, socket).await,
+            Err(_) => {
+                error!("reading the call took too long");
+                return refuse(&service, socket).await;
+            }
+        },
+    };
+    let taken_over = live.taken_over.clone();
+    run(socket, call, start, service.ports.clone(), taken_over, service.shutting_down.clone()).await;
+}
+
+/// A call that another session, perhaps of another process, has answered or carried.
+async fn resume(service: &Service, call_sid: &str) -> Option<(PreparedCall, SessionStart)> {
+    let store = &service.ports.store;
+    let claimed = match store.claim_session(call_sid, &service.ports.owner).await {
+        Ok(Some(claimed)) => claimed,
+        Ok(None) => {
+            warn!("a socket came for a call that is not known");
+            return None;
+        }
+        Err(error) => {
+            error!(%error, "the call could not be claimed");
+            return None;
+        }
+    };
+    let turns = match store.read_turns(call_sid).await {
+        Ok(turns) => turns,
+        Err(error) => {
+            error!(%error, "the journal was not read; the call goes on without memory");
+            Vec::new()
+        }
+    };
+    let call = match prepare_again(service, call_sid, &claimed).await {
+        Ok(call) => call,
+        Err(reason) => {
+            error!(%reason, "the call cannot go on");
+            return None;
+        }
+    };
+    Some((call, SessionStart::Resumed { epoch: claimed.epoch, history: History::restore(turns) }))
+}
+
+async fn refuse(service: &Service, socket: CallSocket) {
+    service.metrics().count(Counter::SessionsRefused);
+    socket.close_for_policy().await;
+}

@@ -1,0 +1,3 @@
+//! Adapters for models that answer in text.
+
+pub mod bedrock;

@@ -1,0 +1,131 @@
+//! Counters of what happened, by closed kinds.
+//!
+//! They are written to the log now and then and when the service stops. Nothing here knows who reads them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use voice_core::ports::ModelFailureKind;
+
+/// What can be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    CallsAnswered,
+    CallsBusy,
+    /// The caller heard an apology instead of an agent.
+    CallsApologised,
+    CallsResumed,
+    SignaturesRefused,
+    SessionsStarted,
+    SessionsTakenOver,
+    /// A socket for a call that is not known, or whose `setup` does not fit.
+    SessionsRefused,
+    FramesMalformed,
+    FramesUnknown,
+    /// Messages with which Twilio complained about one of ours.
+    FramesRejectedByTwilio,
+    Turns,
+    Interruptions,
+    ToolRuns,
+    ToolErrors,
+    UseCasesBroken,
+    RecordsStale,
+    JournalRetries,
+    JournalLost,
+    JournalFenced,
+    ModelThrottled,
+    ModelTimedOut,
+    ModelRefused,
+    ModelUnavailable,
+    ModelBroken,
+    ModelFallbacks,
+}
+
+const NAMES: &[(Counter, &str)] = &[
+    (Counter::CallsAnswered, "calls.answered"),
+    (Counter::CallsBusy, "calls.busy"),
+    (Counter::CallsApologised, "calls.apologised"),
+    (Counter::CallsResumed, "calls.resumed"),
+    (Counter::SignaturesRefused, "signatures.refused"),
+    (Counter::SessionsStarted, "sessions.started"),
+    (Counter::SessionsTakenOver, "sessions.taken_over"),
+    (Counter::SessionsRefused, "sessions.refused"),
+    (Counter::FramesMalformed, "frames.malformed"),
+    (Counter::FramesUnknown, "frames.unknown"),
+    (Counter::FramesRejectedByTwilio, "frames.rejected_by_twilio"),
+    (Counter::Turns, "turns"),
+    (Counter::Interruptions, "interruptions"),
+    (Counter::ToolRuns, "tools.runs"),
+    (Counter::ToolErrors, "tools.errors"),
+    (Counter::UseCasesBroken, "use_cases.broken"),
+    (Counter::RecordsStale, "records.stale"),
+    (Counter::JournalRetries, "journal.retries"),
+    (Counter::JournalLost, "journal.lost"),
+    (Counter::JournalFenced, "journal.fenced"),
+    (Counter::ModelThrottled, "model.throttled"),
+    (Counter::ModelTimedOut, "model.timed_out"),
+    (Counter::ModelRefused, "model.refused"),
+    (Counter::ModelUnavailable, "model.unavailable"),
+    (Counter::ModelBroken, "model.broken"),
+    (Counter::ModelFallbacks, "model.fallbacks"),
+];
+
+impl From<ModelFailureKind> for Counter {
+    fn from(kind: ModelFailureKind) -> Self {
+        match kind {
+            ModelFailureKind::Throttled => Self::ModelThrottled,
+            ModelFailureKind::TimedOut => Self::ModelTimedOut,
+            ModelFailureKind::Refused => Self::ModelRefused,
+            ModelFailureKind::Unavailable => Self::ModelUnavailable,
+            ModelFailureKind::Broken => Self::ModelBroken,
+        }
+    }
+}
+
+/// A handle to the counters of one service; clones count together.
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<[AtomicU64; NAMES.len()]>);
+
+impl Metrics {
+    pub fn count(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    pub fn add(&self, counter: Counter, amount: u64) {
+        self.0[counter as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.0[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// All counters that are not zero, as one line.
+    pub fn summary(&self) -> String {
+        let counted =
+            NAMES.iter().map(|(counter, name)| (name, self.value(*counter))).filter(|(_, value)| *value > 0);
+        counted.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Metrics({})", self.summary())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_its_own_name_and_place() {
+        for (index, (counter, name)) in NAMES.iter().enumerate() {
+            assert_eq!(*counter as usize, index, "{name}");
+        }
+        let metrics = Metrics::default();
+        metrics.clone().count(Counter::ModelFallbacks);
+        metrics.add(Counter::Turns, 2);
+        assert_eq!(metrics.summary(), "turns=2 model.fallbacks=1");
+    }
+}

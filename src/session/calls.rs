@@ -1,0 +1,207 @@
+//! Which calls this process carries: answered and waiting for their socket, or live; and how many there may be.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::PreparedCall;
+
+/// Twilio opens the socket within a second of the answer; a call that does not is gone.
+const SOCKET_FOLLOWS: Duration = Duration::from_secs(30);
+
+/// Cheap to clone; clones share one registry.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    most: usize,
+    active: Arc<AtomicUsize>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answered: HashMap<String, Answered>,
+    live: HashMap<String, Live>,
+    next_session: u64,
+}
+
+#[derive(Debug)]
+struct Answered {
+    call: PreparedCall,
+    slot: CallSlot,
+    at: Instant,
+}
+
+#[derive(Debug)]
+struct Live {
+    session: u64,
+    taken_over: CancellationToken,
+    finished: CancellationToken,
+}
+
+/// One of the calls that there may be at once; given back when dropped.
+#[derive(Debug)]
+pub struct CallSlot {
+    active: Arc<AtomicUsize>,
+}
+
+impl Drop for CallSlot {
+    fn drop(&mut self) {
+        self.active.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A session's place among the live ones.
+#[derive(Debug)]
+pub struct LiveSession {
+    calls: Calls,
+    call_sid: String,
+    session: u64,
+    /// Cancelled when a newer session of the same call takes over.
+    pub taken_over: CancellationToken,
+    finished: CancellationToken,
+    _slot: CallSlot,
+}
+
+impl Drop for LiveSession {
+    fn drop(&mut self) {
+        let mut state = self.calls.lock();
+        if state.live.get(&self.call_sid).is_some_and(|live| live.session == self.session) {
+            state.live.remove(&self.call_sid);
+        }
+        drop(state);
+        self.finished.cancel();
+    }
+}
+
+impl Calls {
+    pub fn new(most: usize) -> Self {
+        Self { most, active: Arc::default(), state: Arc::default() }
+    }
+
+    /// Calls answered or live.
+    pub fn active(&self) -> usize {
+        self.active.load(Ordering::Acquire)
+    }
+
+    /// Room for a new call, if there is some.
+    pub fn admit(&self) -> Option<CallSlot> {
+        self.forget_abandoned();
+        let room = |active: usize| (active < self.most).then_some(active + 1);
+        self.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
+        Some(CallSlot { active: Arc::clone(&self.active) })
+    }
+
+    /// Room for a call that is in progress already, and so is never turned away.
+    pub fn readmit(&self) -> CallSlot {
+        self.active.fetch_add(1, Ordering::AcqRel);
+        CallSlot { active: Arc::clone(&self.active) }
+    }
+
+    /// Remembers an answered call until its socket comes.
+    pub fn answered(&self, call: PreparedCall, slot: CallSlot) {
+        let (call_sid, at) = (call.context.call_sid.clone(), Instant::now());
+        // A repeated webhook replaces its first, whose slot is given back here.
+        let replaced = self.lock().answered.insert(call_sid, Answered { call, slot, at });
+        drop(replaced);
+    }
+
+    /// Whether a call is known here, so that a repeated webhook needs no room of its own.
+    pub fn is_known(&self, call_sid: &str) -> bool {
+        let state = self.lock();
+        state.answered.contains_key(call_sid) || state.live.contains_key(call_sid)
+    }
+
+    /// The socket of an answered call has come.
+    pub fn take_answered(&self, call_sid: &str) -> Option<(PreparedCall, CallSlot)> {
+        let answered = self.lock().answered.remove(call_sid)?;
+        Some((answered.call, answered.slot))
+    }
+
+    /// Makes a session the live one of its call. An older one is told to go, and is waited for.
+    pub async fn go_live(&self, call_sid: &str, slot: CallSlot) -> (LiveSession, bool) {
+        let (taken_over, finished) = (CancellationToken::new(), CancellationToken::new());
+        let (session, older) = {
+            let mut state = self.lock();
+            state.next_session += 1;
+            let session = state.next_session;
+            let live = Live { session, taken_over: taken_over.clone(), finished: finished.clone() };
+            (session, state.live.insert(call_sid.to_owned(), live))
+        };
+        let took_over = older.is_some();
+        if let Some(older) = older {
+            older.taken_over.cancel();
+            // What the older one heard must be in the journal before the newer one reads it.
+            let _ = tokio::time::timeout(TAKE_OVER, older.finished.cancelled()).await;
+        }
+        let calls = self.clone();
+        (
+            LiveSession { calls, call_sid: call_sid.to_owned(), session, taken_over, finished, _slot: slot },
+            took_over,
+        )
+    }
+
+    fn forget_abandoned(&self) {
+        let abandoned: Vec<Answered> = {
+            let mut state = self.lock();
+            let gone: Vec<String> = state
+                .answered
+                .iter()
+                .filter(|(_, answered)| answered.at.elapsed() > SOCKET_FOLLOWS)
+                .map(|(call_sid, _)| call_sid.clone())
+                .collect();
+            gone.iter().filter_map(|call_sid| state.answered.remove(call_sid)).collect()
+        };
+        drop(abandoned);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change under this lock is one statement, so a panic elsewhere leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a newer session waits for the older one of its call to write its journal.
+const TAKE_OVER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_never_more_calls_than_allowed() {
+        let calls = Calls::new(2);
+        let (first, second) = (calls.admit().unwrap(), calls.admit().unwrap());
+        assert!(calls.admit().is_none());
+        let in_progress = calls.readmit();
+        assert_eq!(calls.active(), 3);
+        drop((first, second, in_progress));
+        assert!(calls.admit().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newer_session_of_a_call_takes_over() {
+        let calls = Calls::new(9);
+        let (older, took_over) = calls.go_live("CA1", calls.readmit()).await;
+        assert!(!took_over);
+        let newer = tokio::time::timeout(Duration::from_secs(1), async {
+            let go = calls.go_live("CA1", calls.readmit());
+            tokio::pin!(go);
+            tokio::select! {
+                biased;
+                _ = &mut go => panic!("it waits for the older one"),
+                () = older.taken_over.cancelled() => {}
+            }
+            drop(older);
+            go.await
+        });
+        let (newer, took_over) = newer.await.unwrap();
+        assert!(took_over && calls.is_known("CA1"));
+        drop(newer);
+        assert!(!calls.is_known("CA1"));
+        assert_eq!(calls.active(), 0);
+    }
+}

@@ -1,0 +1,39 @@
+//! A WebSocket as a session sees it: text, closing, and nothing of the library behind it.
+
+use std::error::Error;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    Text(String),
+    /// Pings, pongs and binary frames: a sign of life.
+    Other,
+    Ping,
+    Close(CloseCode),
+}
+
+/// Close codes that we send or tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCode {
+    Normal,
+    /// 1008: the other side does not keep to the protocol.
+    Policy,
+    /// 1012: the service goes away; another task can go on.
+    Restart,
+    Other(u16),
+}
+
+impl CloseCode {
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Normal => 1000,
+            Self::Policy => 1008,
+            Self::Restart => 1012,
+            Self::Other(code) => code,
+        }
+    }
+}
+
+/// The socket is gone or cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the socket failed")]
+pub struct SocketError(#[source] pub Box<dyn Error + Send + Sync>);

@@ -1,0 +1,58 @@
+//! The two ends of a session's socket: `setup` first, and a proper close last.
+
+use std::time::Duration;
+
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::warn;
+use voice_protocols::relay::Inbound;
+
+use super::Ports;
+use super::frame::{CloseCode, Frame, SocketError};
+use super::relay_session::{LARGEST_MESSAGE, MOST_MALFORMED, WRITING};
+use crate::metrics::Counter;
+
+/// `setup` is the first message, at once.
+const SETUP_FOLLOWS: Duration = Duration::from_secs(5);
+
+/// Waits for `setup` and checks that it is for this call. What comes before it is counted and ignored.
+pub(super) async fn setup_fits<S>(socket: &mut S, call_sid: &str, ports: &Ports) -> bool
+where
+    S: Stream<Item = Result<Frame, SocketError>> + Unpin,
+{
+    let deadline = Instant::now() + SETUP_FOLLOWS;
+    for _ in 0..MOST_MALFORMED {
+        let Ok(Some(Ok(frame))) = timeout_at(deadline, socket.next()).await else {
+            return false;
+        };
+        match frame {
+            Frame::Text(text) if text.len() <= LARGEST_MESSAGE => match Inbound::parse(&text) {
+                Ok(Inbound::Setup(setup)) => {
+                    let fits = setup.call_sid == call_sid;
+                    if !fits {
+                        warn!(call.sid = call_sid, "setup is for another call");
+                    }
+                    return fits;
+                }
+                Ok(_) => ports.metrics.count(Counter::FramesUnknown),
+                Err(_) => ports.metrics.count(Counter::FramesMalformed),
+            },
+            Frame::Text(_) => ports.metrics.count(Counter::FramesMalformed),
+            Frame::Other | Frame::Ping => {}
+            Frame::Close(_) => return false,
+        }
+    }
+    false
+}
+
+pub(super) async fn close<S>(socket: &mut S, code: CloseCode)
+where
+    S: Sink<Frame, Error = SocketError> + Unpin,
+{
+    let closing = async {
+        // The peer may be gone already.
+        let _ = socket.send(Frame::Close(code)).await;
+        let _ = socket.close().await;
+    };
+    let _ = timeout(WRITING, closing).await;
+}

@@ -1,0 +1,186 @@
+//! Writes a call's journal behind the conversation: in order, with retries, without ever holding up a turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, warn};
+use voice_core::ports::{JournaledTurn, Session, StoreError, StoreErrorKind};
+
+use super::Ports;
+use crate::metrics::Counter;
+use crate::telemetry::causes;
+
+/// Messages that may wait for a table that is out of reach; a call has about ten a minute.
+const QUEUE: usize = 256;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After the call is over, this long is still tried.
+const AFTER_THE_CALL: Duration = Duration::from_mins(1);
+
+/// Where a session hands over what is to be written.
+#[derive(Debug)]
+pub(super) struct Journal {
+    queue: mpsc::Sender<JournaledTurn>,
+    call_sid: Arc<str>,
+    ports: Ports,
+    /// Cancelled when another owner has taken the call.
+    pub(super) fenced: CancellationToken,
+    done: CancellationToken,
+}
+
+/// Whether the call is ours already.
+#[derive(Debug)]
+pub(super) enum Ownership {
+    /// It was answered here: claim it while it goes on.
+    ToBeClaimed(Session),
+    Claimed {
+        epoch: u64,
+    },
+}
+
+impl Journal {
+    pub(super) fn open(call_sid: &str, ownership: Ownership, ports: &Ports) -> Self {
+        let (queue, turns) = mpsc::channel(QUEUE);
+        let (fenced, done) = (CancellationToken::new(), CancellationToken::new());
+        let call_sid: Arc<str> = call_sid.into();
+        let writer = Writer { turns, call_sid: Arc::clone(&call_sid), ports: ports.clone() };
+        let span = tracing::info_span!("journal", call.sid = %call_sid);
+        let (fence, when_done) = (fenced.clone(), done.clone().drop_guard());
+        ports.tasks.spawn(
+            async move {
+                if writer.run(ownership).await == Fate::Fenced {
+                    fence.cancel();
+                }
+                drop(when_done);
+            }
+            .instrument(span),
+        );
+        Self { queue, call_sid, ports: ports.clone(), fenced, done }
+    }
+
+    pub(super) fn write(&self, turn: JournaledTurn) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(turn) {
+            self.ports.metrics.count(Counter::JournalLost);
+            error!(call.sid = %self.call_sid, "the journal's queue is full; a message is lost");
+        }
+    }
+
+    /// Waits until everything is written, or nothing more can be.
+    pub(super) async fn close(self) {
+        drop(self.queue);
+        self.done.cancelled().await;
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Written,
+    /// Another owner has the call: nothing of ours counts any more.
+    Fenced,
+}
+
+struct Writer {
+    turns: mpsc::Receiver<JournaledTurn>,
+    call_sid: Arc<str>,
+    ports: Ports,
+}
+
+impl Writer {
+    async fn run(mut self, ownership: Ownership) -> Fate {
+        let epoch = match ownership {
+            Ownership::Claimed { epoch } => epoch,
+            Ownership::ToBeClaimed(session) => match self.claim(session).await {
+                Some(epoch) => epoch,
+                None => return self.give_up(),
+            },
+        };
+        while let Some(turn) = self.turns.recv().await {
+            let sequence = turn.record.sequence;
+            match self.persist(|ports, call| write(ports, call, epoch, turn.clone())).await {
+                Ok(()) => debug!(turn = sequence, "written"),
+                Err(StoreErrorKind::Conflict) => {
+                    self.ports.metrics.count(Counter::JournalFenced);
+                    warn!(turn = sequence, "another owner has taken the call");
+                    return Fate::Fenced;
+                }
+                Err(_) => {
+                    self.ports.metrics.count(Counter::JournalLost);
+                }
+            }
+        }
+        let _ = self.persist(|ports, call| close(ports, call, epoch)).await;
+        Fate::Written
+    }
+
+    /// Makes the call ours; an answered call whose session item was not written gets it now.
+    async fn claim(&mut self, session: Session) -> Option<u64> {
+        let claimed = self.persist(|ports, call| claim(ports, call, session.clone())).await;
+        claimed.ok()
+    }
+
+    fn give_up(mut self) -> Fate {
+        self.turns.close();
+        while self.turns.try_recv().is_ok() {
+            self.ports.metrics.count(Counter::JournalLost);
+        }
+        error!("the call could not be claimed; nothing of it is journaled");
+        Fate::Written
+    }
+
+    /// Does something with the table, again and again while that makes sense.
+    async fn persist<T, F, Fut>(&mut self, attempt: F) -> Result<T, StoreErrorKind>
+    where
+        F: Fn(Ports, Arc<str>) -> Fut,
+        Fut: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        let mut give_up_at = None;
+        loop {
+            let failure = match attempt(self.ports.clone(), Arc::clone(&self.call_sid)).await {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            if failure.kind != StoreErrorKind::Unavailable {
+                if failure.kind == StoreErrorKind::Refused {
+                    error!(error = %failure, causes = %causes(&failure), "the table refused a message of the journal");
+                }
+                return Err(failure.kind);
+            }
+            self.ports.metrics.count(Counter::JournalRetries);
+            if pause == FIRST_PAUSE {
+                warn!(error = %failure, "the journal waits for the table");
+            }
+            // The sender is gone when the call is over.
+            if self.turns.is_closed() {
+                let deadline = *give_up_at.get_or_insert_with(|| Instant::now() + AFTER_THE_CALL);
+                if timeout_at(deadline, sleep(pause)).await.is_err() {
+                    error!(error = %failure, "a message of the journal is lost");
+                    return Err(failure.kind);
+                }
+            } else {
+                sleep(pause).await;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+async fn write(ports: Ports, call_sid: Arc<str>, epoch: u64, turn: JournaledTurn) -> Result<(), StoreError> {
+    ports.store.write_turn(&call_sid, epoch, turn).await
+}
+
+async fn close(ports: Ports, call_sid: Arc<str>, epoch: u64) -> Result<(), StoreError> {
+    ports.store.close_session(&call_sid, epoch).await
+}
+
+async fn claim(ports: Ports, call_sid: Arc<str>, session: Session) -> Result<u64, StoreError> {
+    if let Some(claimed) = ports.store.claim_session(&call_sid, &ports.owner).await? {
+        return Ok(claimed.epoch);
+    }
+    ports.store.open_session(session).await?;
+    let claimed = ports.store.claim_session(&call_sid, &ports.owner).await?;
+    claimed.map(|claimed| claimed.epoch).ok_or(StoreError { kind: StoreErrorKind::Unavailable, source: None })
+}

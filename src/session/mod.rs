@@ -1,0 +1,36 @@
+//! Calls in progress: what is known when the webhook was answered, and the conversation over the socket.
+//!
+//! Knows tokio and the messages of the carrier. Decides nothing: turn-taking belongs to `voice_core::conversation`.
+
+mod calls;
+mod frame;
+mod handshake;
+mod journal;
+mod prepared;
+mod relay_codec;
+mod relay_session;
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+use voice_core::ports::{CallStore, LanguageModel, ToolRunner};
+
+use crate::metrics::Metrics;
+
+pub use calls::{CallSlot, Calls, LiveSession};
+pub use frame::{CloseCode, Frame, SocketError};
+pub use prepared::{NoModel, PreparedCall, Webhook};
+pub use relay_session::{SessionStart, run};
+
+/// What a session needs of the outside world.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    pub model: Arc<dyn LanguageModel>,
+    pub tools: Arc<dyn ToolRunner>,
+    pub store: Arc<dyn CallStore>,
+    pub metrics: Metrics,
+    /// Every task of a session is spawned here.
+    pub tasks: TaskTracker,
+    /// Names this process in the table.
+    pub owner: Arc<str>,
+}

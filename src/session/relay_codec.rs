@@ -1,0 +1,67 @@
+//! Where ConversationRelay's messages meet the conversation: the only two functions that know both.
+
+use voice_core::conversation::Event;
+use voice_protocols::relay::{Inbound, Info, Outbound, Text};
+
+/// What a message means to the conversation; `None` when it means nothing.
+pub(super) fn from_wire(message: Inbound) -> Option<Event> {
+    match message {
+        Inbound::Prompt(prompt) if prompt.last => Some(Event::CallerSaid { text: prompt.voice_prompt }),
+        Inbound::Dtmf(dtmf) => Some(Event::KeyPressed { key: dtmf.digit }),
+        Inbound::Interrupt(interrupt) => {
+            Some(Event::CallerInterrupted { heard: interrupt.utterance_until_interrupt })
+        }
+        Inbound::Info(Info::TokensPlayed(text)) => Some(Event::Played { text }),
+        Inbound::Prompt(_)
+        | Inbound::Setup(_)
+        | Inbound::Error(_)
+        | Inbound::Info(_)
+        | Inbound::Unknown { .. } => None,
+    }
+}
+
+/// Text to be spoken; `last` ends the talk cycle.
+pub(super) fn to_wire(text: String, last: bool) -> Outbound {
+    Outbound::Text(Text { token: text, last, ..Text::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(json: &str) -> Option<Event> {
+        from_wire(Inbound::parse(json).unwrap())
+    }
+
+    #[test]
+    fn messages_become_events() {
+        let said = Event::CallerSaid { text: "Hi".to_owned() };
+        assert_eq!(event(r#"{"type":"prompt","voicePrompt":"Hi","lang":"en-US","last":true}"#), Some(said));
+        assert_eq!(event(r#"{"type":"prompt","voicePrompt":"H","last":false}"#), None);
+        assert_eq!(event(r#"{"type":"dtmf","digit":"#"}"#), Some(Event::KeyPressed { key: '#' }));
+        let heard = Event::CallerInterrupted { heard: "We open".to_owned() };
+        assert_eq!(
+            event(
+                r#"{"type":"interrupt","utteranceUntilInterrupt":"We open","durationUntilInterruptMs":"460"}"#
+            ),
+            Some(heard)
+        );
+        let played = Event::Played { text: "We open. ".to_owned() };
+        assert_eq!(event(r#"{"type":"info","name":"tokensPlayed","value":"We open. "}"#), Some(played));
+        for nothing in [
+            r#"{"type":"info","name":"agentSpeaking","value":"on"}"#,
+            r#"{"type":"error","description":"Invalid message received, code: 64107"}"#,
+            r#"{"type":"novelty"}"#,
+        ] {
+            assert_eq!(event(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn text_becomes_a_message() {
+        assert_eq!(
+            to_wire("Hi ".to_owned(), false).to_json(),
+            r#"{"type":"text","token":"Hi ","last":false}"#
+        );
+    }
+}

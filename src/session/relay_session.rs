@@ -1,0 +1,494 @@
+//! Drives one conversation over ConversationRelay: messages in, actions out.
+//!
+//! Owns the socket, one conversation, and whatever the conversation has started. Everything that can wake it is one
+//! [`SessionInput`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info, warn};
+use voice_core::conversation::{Action, Conversation, EndReason, Event};
+use voice_core::history::{History, Record, Sequence};
+use voice_core::message::{GenerationId, Message, RunId, ToolOutcome};
+use voice_core::ports::{
+    GenerationReport, GenerationRequest, JournaledTurn, ModelEvent, ModelStream, Session, ToolRequest,
+    ToolResult,
+};
+use voice_core::use_case::Tool;
+use voice_protocols::relay::{Inbound, Outbound};
+
+use super::frame::{CloseCode, Frame, SocketError};
+use super::handshake::{close, setup_fits};
+use super::journal::{Journal, Ownership};
+use super::relay_codec::{from_wire, to_wire};
+use super::{Ports, PreparedCall};
+use crate::metrics::Counter;
+
+/// How a session begins.
+#[derive(Debug)]
+pub enum SessionStart {
+    /// The call was answered by this process and nothing was said yet.
+    Fresh(Session),
+    /// Another session of the call came before.
+    Resumed { epoch: u64, history: History },
+}
+
+/// Everything that can wake a session.
+enum SessionInput {
+    Frame(Option<Result<Frame, SocketError>>),
+    Model(Option<ModelEvent>),
+    Tool(RunId, ToolResult),
+    Deadline,
+    /// A newer session has the call, here or elsewhere.
+    TakenOver,
+    ShuttingDown,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    CallerLeft,
+    AgentEnded,
+    TakenOver,
+    ShuttingDown,
+    ProtocolBroken,
+    PeerSilent,
+}
+
+/// A larger message is not read.
+pub(super) const LARGEST_MESSAGE: usize = 64 * 1024;
+/// So many messages in a row that cannot be understood end the session.
+pub(super) const MOST_MALFORMED: u32 = 20;
+/// Keeps idle connections open through load balancers, which close them after a minute.
+const BETWEEN_PINGS: Duration = Duration::from_secs(25);
+/// A peer that has not even answered pings for this long is gone.
+const PEER_SILENCE: Duration = Duration::from_secs(80);
+/// A peer that does not read for this long is gone.
+pub(super) const WRITING: Duration = Duration::from_secs(10);
+/// After our `end` the carrier closes the socket.
+const CLOSING_FOLLOWS: Duration = Duration::from_secs(3);
+/// Generation ids of a resumed call start beyond those of the sessions before it.
+const GENERATIONS_PER_SESSION: u32 = 1 << 16;
+/// Messages of the model that are read at once before they are written.
+const READ_AHEAD: usize = 32;
+const TOOL_RESULTS: usize = 32;
+
+/// Runs a session to its end. `socket` is closed afterwards; the journal is written.
+pub async fn run<S>(
+    socket: S,
+    call: PreparedCall,
+    start: SessionStart,
+    ports: Ports,
+    taken_over: CancellationToken,
+    shutting_down: CancellationToken,
+) where
+    S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
+{
+    let mut socket = socket;
+    if !setup_fits(&mut socket, &call.context.call_sid, &ports).await {
+        ports.metrics.count(Counter::SessionsRefused);
+        close(&mut socket, CloseCode::Policy).await;
+        return;
+    }
+    ports.metrics.count(Counter::SessionsStarted);
+    let mut session = RelaySession::new(socket, call, start, ports);
+    let started = Instant::now();
+    let ending = session.converse(&taken_over, &shutting_down).await;
+    let (turns, call_sid) = (session.turns, Arc::clone(&session.call.context));
+    session.finish(ending).await;
+    info!(call.sid = %call_sid.call_sid, ending = ?ending, turns, duration_ms = millis(started.elapsed()), "the session ended");
+}
+
+struct RelaySession<S> {
+    socket: S,
+    call: PreparedCall,
+    ports: Ports,
+    conversation: Conversation,
+    journal: Journal,
+    generation: Option<LiveGeneration>,
+    /// How the last generation went, for the message that it led to.
+    report: Option<Report>,
+    tools: HashMap<RunId, AbortHandle>,
+    results: mpsc::Receiver<(RunId, ToolResult)>,
+    to_results: mpsc::Sender<(RunId, ToolResult)>,
+    actions: Vec<Action>,
+    outgoing: Vec<Outbound>,
+    malformed_in_a_row: u32,
+    turns: u32,
+    last_sign_of_life: Instant,
+    next_ping: Instant,
+    ended: Option<EndReason>,
+}
+
+struct Report {
+    generation: GenerationReport,
+    /// Known once the message is recorded.
+    message: Option<Sequence>,
+}
+
+struct LiveGeneration {
+    id: GenerationId,
+    stream: ModelStream,
+    started: Instant,
+    first_text: Option<Duration>,
+}
+
+impl<S> RelaySession<S>
+where
+    S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
+{
+    fn new(socket: S, call: PreparedCall, start: SessionStart, ports: Ports) -> Self {
+        let call_sid = &call.context.call_sid;
+        let use_case = Arc::clone(&call.use_case);
+        let (conversation, ownership) = match start {
+            SessionStart::Fresh(session) => {
+                (Conversation::new(use_case, call.greeting()), Ownership::ToBeClaimed(session))
+            }
+            SessionStart::Resumed { epoch, history } => {
+                let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
+                let first_generation = sessions_before.saturating_mul(GENERATIONS_PER_SESSION);
+                (Conversation::resume(use_case, history, first_generation), Ownership::Claimed { epoch })
+            }
+        };
+        let journal = Journal::open(call_sid, ownership, &ports);
+        let now = Instant::now();
+        let (to_results, results) = mpsc::channel(TOOL_RESULTS);
+        Self {
+            socket,
+            call,
+            ports,
+            conversation,
+            journal,
+            generation: None,
+            report: None,
+            tools: HashMap::new(),
+            results,
+            to_results,
+            actions: Vec::new(),
+            outgoing: Vec::new(),
+            malformed_in_a_row: 0,
+            turns: 0,
+            last_sign_of_life: now,
+            next_ping: now + BETWEEN_PINGS,
+            ended: None,
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        taken_over: &CancellationToken,
+        shutting_down: &CancellationToken,
+    ) -> Ending {
+        let mut actions = Vec::new();
+        self.conversation.begin(&mut actions);
+        self.perform(actions);
+        loop {
+            if let Err(ending) = self.flush().await {
+                return ending;
+            }
+            if let Some(reason) = &self.ended {
+                return match reason {
+                    EndReason::CallerHungUp => Ending::CallerLeft,
+                    EndReason::AgentEnded { .. } => Ending::AgentEnded,
+                };
+            }
+            let input = self.next_input(taken_over, shutting_down).await;
+            if let Some(ending) = self.take(input).await {
+                return ending;
+            }
+        }
+    }
+
+    async fn next_input(
+        &mut self,
+        taken_over: &CancellationToken,
+        shutting_down: &CancellationToken,
+    ) -> SessionInput {
+        let deadline = self.conversation.next_deadline().map(Instant::from_std);
+        let wake_at = deadline.into_iter().chain([self.next_ping]).min().unwrap_or(self.next_ping);
+        let generation = async {
+            match &mut self.generation {
+                Some(live) => live.stream.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = taken_over.cancelled() => SessionInput::TakenOver,
+            () = self.journal.fenced.cancelled() => SessionInput::TakenOver,
+            () = shutting_down.cancelled() => SessionInput::ShuttingDown,
+            frame = self.socket.next() => SessionInput::Frame(frame),
+            event = generation => SessionInput::Model(event),
+            Some((run, result)) = self.results.recv() => SessionInput::Tool(run, result),
+            () = sleep_until(wake_at) => SessionInput::Deadline,
+        }
+    }
+
+    /// Deals with one input; some of them end the session.
+    async fn take(&mut self, input: SessionInput) -> Option<Ending> {
+        match input {
+            SessionInput::Frame(Some(Ok(Frame::Text(text)))) => {
+                self.last_sign_of_life = Instant::now();
+                return self.take_message(&text);
+            }
+            SessionInput::Frame(Some(Ok(Frame::Other | Frame::Ping))) => {
+                self.last_sign_of_life = Instant::now();
+            }
+            SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::CallerLeft),
+            SessionInput::Frame(Some(Err(error))) => {
+                debug!(call.sid = %self.call.context.call_sid, %error, "the socket failed");
+                return Some(Ending::CallerLeft);
+            }
+            SessionInput::Model(event) => self.take_model_events(event),
+            SessionInput::Tool(run, result) => {
+                self.tools.remove(&run);
+                self.handle(Event::ToolFinished { run, result });
+            }
+            SessionInput::Deadline => {
+                let now = Instant::now();
+                if now.duration_since(self.last_sign_of_life) > PEER_SILENCE {
+                    return Some(Ending::PeerSilent);
+                }
+                if now >= self.next_ping {
+                    self.next_ping = now + BETWEEN_PINGS;
+                    if timeout(WRITING, self.socket.send(Frame::Ping)).await.is_err() {
+                        return Some(Ending::PeerSilent);
+                    }
+                }
+                self.handle(Event::DeadlineReached);
+            }
+            SessionInput::TakenOver => return Some(Ending::TakenOver),
+            SessionInput::ShuttingDown => return Some(Ending::ShuttingDown),
+        }
+        None
+    }
+
+    fn take_message(&mut self, text: &str) -> Option<Ending> {
+        let parsed = if text.len() > LARGEST_MESSAGE { None } else { Inbound::parse(text).ok() };
+        let Some(message) = parsed else {
+            self.ports.metrics.count(Counter::FramesMalformed);
+            self.malformed_in_a_row += 1;
+            return (self.malformed_in_a_row >= MOST_MALFORMED).then_some(Ending::ProtocolBroken);
+        };
+        self.malformed_in_a_row = 0;
+        match &message {
+            Inbound::Unknown { .. } => self.ports.metrics.count(Counter::FramesUnknown),
+            Inbound::Error(report) => {
+                self.ports.metrics.count(Counter::FramesRejectedByTwilio);
+                warn!(call.sid = %self.call.context.call_sid, code = report.code(), "Twilio rejected a message of ours");
+            }
+            Inbound::Interrupt(_) => self.ports.metrics.count(Counter::Interruptions),
+            // A second one on the same socket says nothing new, unless it is for another call.
+            Inbound::Setup(setup) if setup.call_sid != self.call.context.call_sid => {
+                self.ports.metrics.count(Counter::SessionsRefused);
+                return Some(Ending::ProtocolBroken);
+            }
+            _ => {}
+        }
+        if let Some(event) = from_wire(message) {
+            self.handle(event);
+        }
+        None
+    }
+
+    /// Takes an event of the model and those that are ready behind it, so that they go out together.
+    fn take_model_events(&mut self, first: Option<ModelEvent>) {
+        let mut next = Some(first);
+        for _ in 0..READ_AHEAD {
+            let Some(event) = next.take() else { return };
+            self.take_model_event(event);
+            next = self.generation.as_mut().and_then(|live| live.stream.next().now_or_never());
+        }
+        if let Some(event) = next {
+            self.take_model_event(event);
+        }
+    }
+
+    fn take_model_event(&mut self, event: Option<ModelEvent>) {
+        let Some(live) = &mut self.generation else { return };
+        let generation = live.id;
+        match event {
+            Some(ModelEvent::Text(text)) => {
+                if live.first_text.is_none() {
+                    live.first_text = Some(live.started.elapsed());
+                }
+                self.handle(Event::GenerationText { generation, text });
+            }
+            Some(ModelEvent::ToolCall { id, name, arguments }) => {
+                self.handle(Event::GenerationToolCall { generation, id, name, arguments });
+            }
+            Some(ModelEvent::Finished(completion)) => {
+                let mut report = live.report();
+                self.generation = None;
+                report.model = Some(completion.model);
+                report.stop_reason = Some(completion.stop_reason);
+                report.usage = completion.usage;
+                self.report = Some(Report { generation: report, message: None });
+                self.handle(Event::GenerationFinished { generation });
+            }
+            Some(ModelEvent::Failed(_)) | None => {
+                let mut report = live.report();
+                self.generation = None;
+                report.stop_reason = Some("failed".to_owned());
+                self.report = Some(Report { generation: report, message: None });
+                self.handle(Event::GenerationFailed { generation });
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.conversation.handle(Instant::now().into_std(), event, &mut actions);
+        self.perform(actions);
+    }
+
+    fn perform(&mut self, mut actions: Vec<Action>) {
+        for action in actions.drain(..) {
+            match action {
+                Action::StartGeneration { generation } => self.start_generation(generation),
+                Action::CancelGeneration { generation } => {
+                    if let Some(live) = self.generation.take_if(|live| live.id == generation) {
+                        let generation =
+                            GenerationReport { stop_reason: Some("cancelled".to_owned()), ..live.report() };
+                        self.report = Some(Report { generation, message: None });
+                    }
+                }
+                Action::StartTool { run, tool, input } => self.start_tool(run, tool, input),
+                Action::CancelTool { run } => {
+                    if let Some(running) = self.tools.remove(&run) {
+                        running.abort();
+                    }
+                }
+                Action::Say { text, last } => self.say(text, last),
+                Action::Record(record) => self.record(record),
+                Action::End(reason) => {
+                    if let EndReason::AgentEnded { handoff_data } = &reason {
+                        self.outgoing.push(Outbound::End { handoff_data: handoff_data.clone() });
+                    }
+                    self.ended = Some(reason);
+                }
+            }
+        }
+        self.actions = actions;
+        // A generation that led to no message has nothing to report on.
+        self.report.take_if(|report| report.message.is_none());
+    }
+
+    fn start_generation(&mut self, generation: GenerationId) {
+        self.turns += 1;
+        self.ports.metrics.count(Counter::Turns);
+        let stream = self.ports.model.generate(GenerationRequest {
+            call: Arc::clone(&self.call.context),
+            generation,
+            use_case: Arc::clone(&self.call.use_case),
+            system: Arc::clone(&self.call.system),
+            models: Arc::clone(&self.call.models),
+            history: self.conversation.messages(),
+        });
+        self.generation =
+            Some(LiveGeneration { id: generation, stream, started: Instant::now(), first_text: None });
+    }
+
+    fn start_tool(&mut self, run: RunId, tool: Arc<Tool>, input: serde_json::Value) {
+        let deadline = tool.timeout;
+        let request = ToolRequest { run: run.clone(), tool, input, call: Arc::clone(&self.call.context) };
+        let running = self.ports.tools.run(request);
+        let results = self.to_results.clone();
+        let span =
+            tracing::info_span!("tool", call.sid = %self.call.context.call_sid, generation = %run.generation);
+        let id = run.clone();
+        let task = async move {
+            // The core counts the same time; this holds when the call is over and the core with it.
+            let result = timeout(deadline, running).await.unwrap_or_else(|_| ToolResult {
+                outcome: ToolOutcome::error(run.call.clone(), "The tool took too long."),
+                effect: None,
+            });
+            // The call may be over.
+            let _ = results.send((run, result)).await;
+        };
+        let handle = self.ports.tasks.spawn(task.instrument(span));
+        self.tools.insert(id, handle.abort_handle());
+    }
+
+    /// Queues text; what is ready at once goes out in one message.
+    fn say(&mut self, text: String, last: bool) {
+        if let Some(Outbound::Text(waiting)) = self.outgoing.last_mut()
+            && !waiting.last
+        {
+            waiting.token.push_str(&text);
+            waiting.last = last;
+            return;
+        }
+        self.outgoing.push(to_wire(text, last));
+    }
+
+    fn record(&mut self, record: Record) {
+        let is_agents =
+            record.said.is_some() || matches!(record.message.as_deref(), Some(Message::Agent { .. }));
+        let mut generation = None;
+        if let Some(report) = self.report.as_mut().filter(|_| is_agents)
+            && *report.message.get_or_insert(record.sequence) == record.sequence
+        {
+            generation = Some(report.generation.clone());
+        }
+        self.journal.write(JournaledTurn { record, generation });
+    }
+
+    async fn flush(&mut self) -> Result<(), Ending> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + WRITING;
+        for message in self.outgoing.drain(..) {
+            match timeout_at(deadline, self.socket.feed(Frame::Text(message.to_json()))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Ending::CallerLeft),
+                Err(_) => return Err(Ending::PeerSilent),
+            }
+        }
+        match timeout_at(deadline, self.socket.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Ending::CallerLeft),
+            Err(_) => Err(Ending::PeerSilent),
+        }
+    }
+
+    async fn finish(mut self, ending: Ending) {
+        if !self.conversation.is_ended() {
+            self.handle(Event::CallerHungUp);
+        }
+        self.generation = None;
+        match ending {
+            Ending::AgentEnded => {
+                // Closing first would look like a failure to the carrier.
+                let closed = async { while let Some(Ok(_)) = self.socket.next().await {} };
+                let _ = timeout(CLOSING_FOLLOWS, closed).await;
+                close(&mut self.socket, CloseCode::Normal).await;
+            }
+            Ending::CallerLeft | Ending::TakenOver => close(&mut self.socket, CloseCode::Normal).await,
+            Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
+            Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
+        }
+        self.journal.close().await;
+    }
+}
+
+impl LiveGeneration {
+    fn report(&self) -> GenerationReport {
+        GenerationReport {
+            first_text: self.first_text,
+            duration: self.started.elapsed(),
+            ..GenerationReport::default()
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,261 @@
+//! Sessions and turns: the durable record of calls.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use voice_core::history::Sequence;
+use voice_core::message::Message;
+use voice_core::ports::{
+    BoxFuture, CallStore, GenerationReport, JournaledTurn, KnownSession, Session, StoreError, StoreErrorKind,
+};
+use voice_core::private::Private;
+
+use super::chat::{from_chat, to_chat};
+use super::failure::{store_error, unless_conflict};
+use super::{
+    DynamoDbStore, Item, expire_at, from_attribute, is_expired, now_seconds, number, text, to_attribute,
+};
+
+const SESSION: &str = "connection";
+const TURN_PREFIX: &str = "chat::";
+
+impl CallStore for DynamoDbStore {
+    fn open_session(&self, session: Session) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let result = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(self.session_item(&session)))
+                .condition_expression("attribute_not_exists(pk) OR expireAt < :now")
+                .expression_attribute_values(":now", number(now_seconds()))
+                .send()
+                .await;
+            // Twilio repeats a webhook whose answer it did not get.
+            unless_conflict(result.map(drop).map_err(store_error))
+        })
+    }
+
+    fn claim_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        owner: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
+        Box::pin(async move {
+            let result = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .key("pk", text(call_sid))
+                .key("sk", text(SESSION))
+                .update_expression(
+                    "SET epoch = if_not_exists(epoch, :zero) + :one, #owner = :owner, #status = :live",
+                )
+                .condition_expression("attribute_exists(pk) AND expireAt >= :now")
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":zero", number(0))
+                .expression_attribute_values(":one", number(1))
+                .expression_attribute_values(":owner", text(owner))
+                .expression_attribute_values(":live", text("in-progress"))
+                .expression_attribute_values(":now", number(now_seconds()))
+                .return_values(ReturnValue::AllNew)
+                .send()
+                .await;
+            match result.map_err(store_error) {
+                Ok(output) => Ok(output.attributes.map(|item| known(&item))),
+                Err(StoreError { kind: StoreErrorKind::Conflict, .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn read_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
+        Box::pin(async move {
+            let request = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("pk", text(call_sid))
+                .key("sk", text(SESSION));
+            let output = request.consistent_read(true).send().await.map_err(store_error)?;
+            Ok(output.item.filter(|item| !is_expired(item)).map(|item| known(&item)))
+        })
+    }
+
+    fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let result = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .key("pk", text(call_sid))
+                .key("sk", text(SESSION))
+                .update_expression("SET #status = :ended, endedAt = :now")
+                .condition_expression("epoch = :epoch")
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":ended", text("ended"))
+                .expression_attribute_values(":now", text(Timestamp::now().to_string()))
+                .expression_attribute_values(":epoch", number(epoch))
+                .send()
+                .await;
+            unless_conflict(result.map(drop).map_err(store_error))
+        })
+    }
+
+    fn write_turn<'a>(
+        &'a self,
+        call_sid: &'a str,
+        epoch: u64,
+        turn: JournaledTurn,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let item = self.turn_item(call_sid, epoch, &turn)?;
+            let result = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item))
+                // Who came later owns the call: an owner with a lower epoch must not write over it.
+                .condition_expression("attribute_not_exists(pk) OR epoch <= :epoch")
+                .expression_attribute_values(":epoch", number(epoch))
+                .send()
+                .await;
+            result.map(drop).map_err(store_error)
+        })
+    }
+
+    fn read_turns<'a>(
+        &'a self,
+        call_sid: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(Sequence, Message)>, StoreError>> {
+        Box::pin(async move {
+            let mut pages = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :call AND begins_with(sk, :turns)")
+                .expression_attribute_values(":call", text(call_sid))
+                .expression_attribute_values(":turns", text(TURN_PREFIX))
+                .consistent_read(true)
+                .into_paginator()
+                .items()
+                .send();
+            let mut turns = Vec::new();
+            while let Some(item) = pages.next().await {
+                let item = item.map_err(store_error)?;
+                if !is_expired(&item) {
+                    turns.extend(turn(item)?);
+                }
+            }
+            Ok(turns)
+        })
+    }
+}
+
+impl DynamoDbStore {
+    fn session_item(&self, session: &Session) -> Item {
+        let call = &session.call;
+        let now = Timestamp::now();
+        let hour = now.strftime("%Y-%m-%dT%H");
+        let twilio = session.twilio.expose().iter().map(|(name, value)| (name.clone(), text(value.as_str())));
+        Item::from([
+            ("pk".to_owned(), text(&call.call_sid)),
+            ("sk".to_owned(), text(SESSION)),
+            ("pk1".to_owned(), text(format!("call#{hour}"))),
+            ("sk1".to_owned(), text(format!("{now}#{}", call.call_sid))),
+            ("useCase".to_owned(), text(&call.use_case)),
+            ("caller".to_owned(), text(call.from.expose())),
+            ("called".to_owned(), text(call.to.expose())),
+            ("accountSid".to_owned(), text(&call.account_sid)),
+            ("llmModel".to_owned(), text(&session.model)),
+            ("channel".to_owned(), text(session.channel)),
+            ("status".to_owned(), text("answered")),
+            ("epoch".to_owned(), number(0)),
+            ("startedAt".to_owned(), text(now.to_string())),
+            // A map of its own, so that no field of a request becomes an attribute of the item.
+            ("twilio".to_owned(), AttributeValue::M(twilio.collect())),
+            ("expireAt".to_owned(), expire_at(self.keep_calls)),
+        ])
+    }
+
+    fn turn_item(&self, call_sid: &str, epoch: u64, turn: &JournaledTurn) -> Result<Item, StoreError> {
+        let record = &turn.record;
+        let mut item = Item::from([
+            ("pk".to_owned(), text(call_sid)),
+            ("sk".to_owned(), text(format!("{TURN_PREFIX}{:08}", record.sequence))),
+            ("epoch".to_owned(), number(epoch)),
+            ("writtenAt".to_owned(), text(Timestamp::now().to_string())),
+            ("expireAt".to_owned(), expire_at(self.keep_calls)),
+        ]);
+        if let Some(message) = &record.message {
+            item.insert("chat".to_owned(), to_attribute(&to_chat(message))?);
+        }
+        if let Some(said) = &record.said {
+            let heard = match record.message.as_deref() {
+                Some(Message::Agent { text, .. }) => text.as_str(),
+                _ => "",
+            };
+            item.insert("said".to_owned(), text(said.as_ref()));
+            item.insert("heard".to_owned(), text(heard));
+        }
+        if let Some(report) = &turn.generation {
+            item.insert("generation".to_owned(), to_attribute(&generation(report))?);
+        }
+        Ok(item)
+    }
+}
+
+fn generation(report: &GenerationReport) -> Value {
+    let usage = report.usage.map(|usage| {
+        json!({
+            "inputTokens": usage.input,
+            "outputTokens": usage.output,
+            "cacheReadInputTokens": usage.cache_read,
+            "cacheWriteInputTokens": usage.cache_write,
+        })
+    });
+    let milliseconds =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let value = json!({
+        "model": report.model,
+        "stopReason": report.stop_reason,
+        "usage": usage,
+        "firstTextMs": report.first_text.map(milliseconds),
+        "durationMs": milliseconds(report.duration),
+    });
+    match value {
+        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        other => other,
+    }
+}
+
+fn known(item: &Item) -> KnownSession {
+    let field = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+    KnownSession {
+        epoch: item
+            .get("epoch")
+            .and_then(|value| value.as_n().ok())
+            .and_then(|epoch| epoch.parse().ok())
+            .unwrap_or(1),
+        started_at: field("startedAt"),
+        use_case: field("useCase"),
+        account_sid: field("accountSid"),
+        from: Private::new(field("caller")),
+        to: Private::new(field("called")),
+    }
+}
+
+/// A message of which nothing was heard has no `chat` and is no part of the dialogue.
+fn turn(mut item: Item) -> Result<Option<(Sequence, Message)>, StoreError> {
+    let sequence = item
+        .get("sk")
+        .and_then(|sk| sk.as_s().ok())
+        .and_then(|sk| sk.strip_prefix(TURN_PREFIX))
+        .and_then(|sequence| sequence.parse().ok());
+    let chat = item.remove("chat").map(from_attribute).transpose()?;
+    Ok(sequence.zip(chat.as_ref().and_then(from_chat)))
+}

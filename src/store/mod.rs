@@ -1,0 +1,80 @@
+//! The one table, through DynamoDB's API: sessions, turns, tool runs, and the records of operators and sample tools.
+//!
+//! Implements the store ports. It knows how things look as items, not what they are for.
+
+mod calls;
+mod chat;
+mod failure;
+mod records;
+mod runs;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use voice_core::ports::{StoreError, StoreErrorKind};
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The table, as an adapter for all store ports.
+#[derive(Clone, Debug)]
+pub struct DynamoDbStore {
+    client: Client,
+    table: String,
+    /// How long the items of a call are kept.
+    keep_calls: Duration,
+}
+
+impl DynamoDbStore {
+    pub fn new(client: Client, table: String, keep_calls: Duration) -> Self {
+        Self { client, table, keep_calls }
+    }
+}
+
+/// Epoch seconds, as the table's TTL attribute wants them.
+fn now_seconds() -> i64 {
+    Timestamp::now().as_second()
+}
+
+fn expire_at(keep_for: Duration) -> AttributeValue {
+    number(now_seconds().saturating_add_unsigned(keep_for.as_secs()))
+}
+
+/// TTL deletes late, so an expired item may still be there.
+fn is_expired(item: &Item) -> bool {
+    let expires =
+        item.get("expireAt").and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<f64>().ok());
+    #[expect(clippy::cast_precision_loss, reason = "epoch seconds fit a double exactly")]
+    expires.is_some_and(|expires| expires < now_seconds() as f64)
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
+}
+
+fn to_attribute(value: &Value) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(value).map_err(not_understood)
+}
+
+fn to_item(object: &Map<String, Value>) -> Result<Item, StoreError> {
+    serde_dynamo::to_item(object).map_err(not_understood)
+}
+
+fn from_item(item: Item) -> Result<Map<String, Value>, StoreError> {
+    serde_dynamo::from_item(item).map_err(not_understood)
+}
+
+fn from_attribute(value: AttributeValue) -> Result<Value, StoreError> {
+    serde_dynamo::from_attribute_value(value).map_err(not_understood)
+}
+
+fn not_understood(error: serde_dynamo::Error) -> StoreError {
+    StoreError { kind: StoreErrorKind::Refused, source: Some(Box::new(error)) }
+}
