@@ -109,10 +109,10 @@ impl Tools {
         match timeout(RECORDING, recorded).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, %error, "a tool's outcome was not recorded")
+                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, %error, "a tool's outcome was not recorded");
             }
             Err(_) => {
-                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, "recording a tool's outcome took too long")
+                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, "recording a tool's outcome took too long");
             }
         }
     }

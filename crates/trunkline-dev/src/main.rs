@@ -1,1 +1,347 @@
-fn main() {}
+//! `cargo dev`: Trunkline whole on this machine, a phone to call it, scenarios and load.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use rehearsal::bedrock::{BedrockOptions, Pace};
+use rehearsal::dynamodb::DynamoDbOptions;
+use rehearsal::load::{Limits, LoadPlan, TwimlRequests};
+use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
+use trunkline::config::{LogFormat, LogSettings, environment};
+use trunkline_dev::home::{HOME, Running};
+use trunkline_dev::load::ModelPace;
+use trunkline_dev::phone::PhoneOptions;
+use trunkline_dev::stage::{Model, REGION, Stage, StageOptions, TABLE};
+use trunkline_dev::{load, phone, scenarios};
+
+/// Trunkline whole on this machine: the service, an embedded DynamoDB, a stand-in model. No account is needed.
+#[derive(Parser)]
+#[command(name = "cargo dev", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Dev>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Subcommand)]
+enum Dev {
+    /// Call from the terminal: type to talk
+    Call(CallArgs),
+    /// Put load on a service in a process of its own; exit 1 when a limit is missed
+    Load(LoadArgs),
+    /// Play scenario files and report each expectation; exit 1 when one is missed
+    Scenario(ScenarioArgs),
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Port of the service
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Port of the embedded `DynamoDB`
+    #[arg(long, default_value_t = 8000)]
+    dynamodb_port: u16,
+    /// Port of the stand-in for Bedrock
+    #[arg(long, default_value_t = 8001)]
+    bedrock_port: u16,
+    /// Use Amazon Bedrock itself, with the environment's credentials and region
+    #[arg(long)]
+    real_model: bool,
+    /// The model to ask; needed with --real-model unless every use case names one
+    #[arg(long)]
+    model: Option<String>,
+    /// The https address of a tunnel to this machine, to be called by Twilio itself
+    #[arg(long, requires = "auth_token")]
+    public_url: Option<String>,
+    /// The auth token that Twilio signs with
+    #[arg(long)]
+    auth_token: Option<String>,
+    /// Items to load
+    #[arg(long, default_value = "configuration")]
+    configuration: PathBuf,
+    /// Forget everything when it stops
+    #[arg(long)]
+    in_memory: bool,
+}
+
+#[derive(Args)]
+struct CallArgs {
+    /// Call this use case, whatever the number says
+    #[arg(long)]
+    use_case: Option<String>,
+    /// The service to call; the running `cargo dev` by default
+    #[arg(long)]
+    url: Option<String>,
+    /// What the service's `PUBLIC_URL` is, when it differs from --url
+    #[arg(long)]
+    public_url: Option<String>,
+    /// The auth token to sign with
+    #[arg(long)]
+    auth_token: Option<String>,
+    #[arg(long, default_value = "+14155550100")]
+    from: String,
+    #[arg(long, default_value = "+18005550199")]
+    to: String,
+    /// How fast the agent's voice is, in characters a second; 0 is instant (the default when input is a file)
+    #[arg(long)]
+    pace: Option<f64>,
+}
+
+#[derive(Args)]
+struct ScenarioArgs {
+    /// Scenario files, or folders of them
+    #[arg(default_value = "scenarios")]
+    paths: Vec<PathBuf>,
+    #[arg(long, default_value = "configuration")]
+    configuration: PathBuf,
+}
+
+#[derive(Args)]
+struct LoadArgs {
+    /// Calls at the same time
+    #[arg(long, default_value_t = 10)]
+    calls: u32,
+    /// Turns of each call
+    #[arg(long, default_value_t = 5)]
+    turns: u32,
+    /// The calls start spread over this many milliseconds
+    #[arg(long, default_value_t = 2000)]
+    ramp_ms: u64,
+    /// Between the agent's last token and the caller's next words
+    #[arg(long, default_value_t = 0)]
+    think_ms: u64,
+    /// Hold all calls without a word for this long, to read memory
+    #[arg(long, default_value_t = 2000)]
+    idle_ms: u64,
+    /// Tokens of an answer
+    #[arg(long, default_value_t = 30)]
+    tokens: u32,
+    #[arg(long, default_value_t = 200)]
+    first_token_ms: u64,
+    #[arg(long, default_value_t = 20)]
+    token_ms: u64,
+    /// Voice webhooks without a call behind them
+    #[arg(long, requires = "twiml_rate")]
+    twiml_requests: Option<u32>,
+    /// Such webhooks a second
+    #[arg(long, requires = "twiml_requests")]
+    twiml_rate: Option<f64>,
+    #[arg(long, default_value = "configuration")]
+    configuration: PathBuf,
+    /// Limit: added delay of a turn, median
+    #[arg(long)]
+    max_added_p50_ms: Option<f64>,
+    #[arg(long)]
+    max_added_p99_ms: Option<f64>,
+    /// Limit: processor time of the service for a turn
+    #[arg(long)]
+    max_cpu_ms: Option<f64>,
+    /// Limit: memory of the service for an idle call
+    #[arg(long)]
+    max_memory_kb: Option<f64>,
+    #[arg(long)]
+    max_twiml_p99_ms: Option<f64>,
+    #[arg(long, default_value_t = 0)]
+    max_errors: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Load runs the service by this same program, with the service's own command line.
+    if arguments.get(1).is_some_and(|argument| argument == "serve") {
+        return trunkline::cli::main(arguments);
+    }
+    let cli = Cli::parse_from(arguments);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            None => run(cli.run).await,
+            Some(Dev::Call(call)) => make_call(call).await,
+            Some(Dev::Load(load)) => put_load(load).await,
+            Some(Dev::Scenario(scenario)) => play(scenario).await,
+        }
+    });
+    // Reading the terminal cannot be broken off; a process that is done does not wait for it.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| fail(&error))
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let filter = environment("RUST_LOG").unwrap_or_else(|| "warn,trunkline=info".to_owned());
+    trunkline::telemetry::init(&LogSettings { format: LogFormat::Pretty, filter })?;
+    let home = Path::new(HOME);
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let model = if args.real_model {
+        Model::Real
+    } else {
+        let pace =
+            Pace { first_token: Duration::from_millis(250), between_tokens: Duration::from_millis(20) };
+        Model::StandIn(BedrockOptions {
+            address: loopback(args.bedrock_port),
+            pace,
+            ..BedrockOptions::default()
+        })
+    };
+    let auth_token = args.auth_token.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let mut settings = Vec::new();
+    settings.extend(args.public_url.map(|url| ("PUBLIC_URL".to_owned(), url)));
+    settings.extend(args.model.map(|model| ("MODEL_IDENTIFIER".to_owned(), model)));
+    settings.extend(environment("TIME_ZONE").map(|zone| ("TIME_ZONE".to_owned(), zone)));
+    let mut stage = Stage::start(StageOptions {
+        listen: loopback(args.port),
+        dynamodb: DynamoDbOptions {
+            address: loopback(args.dynamodb_port),
+            file: (!args.in_memory).then(|| home.join("dynamodb.sqlite")),
+        },
+        model,
+        configuration: Some(args.configuration),
+        auth_token: auth_token.clone(),
+        settings,
+    })
+    .await?;
+    let running = Running {
+        url: format!("http://{}", stage.address),
+        public_url: stage.public_url.clone(),
+        auth_token,
+    };
+    running.write(home)?;
+    say(&banner(&stage));
+    let stop = stage.stop.clone();
+    tokio::select! {
+        result = stage.wait() => result?,
+        signal = tokio::signal::ctrl_c() => {
+            signal.context("signals cannot be listened for")?;
+            stop.cancel();
+            // A second Ctrl-C does not wait for calls in progress.
+            tokio::select! {
+                result = stage.wait() => result?,
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+    }
+    Running::forget(home);
+    stage.shut_down_stand_ins().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn banner(stage: &Stage) -> String {
+    let (dynamodb, service) = (stage.dynamodb.endpoint(), format!("http://{}", stage.address));
+    let model = stage.bedrock.as_ref().map_or_else(
+        || "Amazon Bedrock".to_owned(),
+        |bedrock| format!("a stand-in for Amazon Bedrock at {}; it says that it is one", bedrock.endpoint()),
+    );
+    format!(
+        "
+Trunkline is up. Nothing of it leaves this machine{elsewhere}.
+
+  webhook  {public}/twiml      (service at {service}, /health, /ready)
+  model    {model}
+  table    {TABLE} at {dynamodb}
+           AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb scan --table-name {TABLE} \\
+             --endpoint-url {dynamodb} --region {REGION}
+  phone    cargo dev call                               (in another terminal)
+           cargo dev call --use-case albert-einstein
+
+Ctrl-C stops it.
+",
+        elsewhere = if stage.bedrock.is_some() { "" } else { " but what the model is asked" },
+        public = stage.public_url,
+    )
+}
+
+async fn make_call(args: CallArgs) -> anyhow::Result<ExitCode> {
+    let running = match &args.url {
+        Some(url) => Running {
+            url: url.clone(),
+            public_url: args.public_url.clone().unwrap_or_else(|| url.trim_end_matches('/').to_owned()),
+            auth_token: args.auth_token.clone().unwrap_or_default(),
+        },
+        None => Running::read(Path::new(HOME))?,
+    };
+    let piped = !std::io::IsTerminal::is_terminal(&std::io::stdin());
+    let pace = args.pace.unwrap_or(if piped { 0.0 } else { 15.0 });
+    let speech = if pace > 0.0 {
+        SpeechPace { chars_per_second: pace, tts_delay: Duration::from_millis(300) }
+    } else {
+        SpeechPace::INSTANT
+    };
+    let carrier = Carrier::new(CarrierOptions {
+        service: running.url.parse().context("--url is not an address")?,
+        public_url: running.public_url,
+        auth_token: Some(running.auth_token).filter(|token| !token.is_empty()),
+        connect_to: None,
+        speech,
+    })?;
+    let options = PhoneOptions { from: args.from, to: args.to, use_case: args.use_case };
+    phone::call(&carrier, options).await?;
+    carrier.shutdown().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn put_load(args: LoadArgs) -> anyhow::Result<ExitCode> {
+    let plan = LoadPlan {
+        calls: args.calls,
+        turns: args.turns,
+        ramp: Duration::from_millis(args.ramp_ms),
+        think: Duration::from_millis(args.think_ms),
+        idle: Duration::from_millis(args.idle_ms),
+        twiml_requests: args
+            .twiml_requests
+            .zip(args.twiml_rate)
+            .map(|(count, rate)| TwimlRequests { count, rate }),
+        limits: Limits {
+            added_p50_ms: args.max_added_p50_ms,
+            added_p99_ms: args.max_added_p99_ms,
+            cpu_per_turn_ms: args.max_cpu_ms,
+            memory_per_call_kb: args.max_memory_kb,
+            errors: args.max_errors,
+            twiml_p99_ms: args.max_twiml_p99_ms,
+        },
+        ..LoadPlan::default()
+    };
+    let pace = ModelPace {
+        tokens: args.tokens,
+        first_token: Duration::from_millis(args.first_token_ms),
+        between_tokens: Duration::from_millis(args.token_ms),
+    };
+    let report = load::run(plan, pace, &args.configuration).await?;
+    say(&report.to_string());
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn play(args: ScenarioArgs) -> anyhow::Result<ExitCode> {
+    let files = scenarios::files(&args.paths)?;
+    let mut missed = 0;
+    for file in &files {
+        let report =
+            scenarios::play(file, &args.configuration).await.with_context(|| file.display().to_string())?;
+        say(&report.to_string());
+        missed += usize::from(!report.passed());
+    }
+    say(&format!("{} passed, {missed} failed", files.len() - missed));
+    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    complain(&format!("cargo dev: {error:#}"));
+    ExitCode::FAILURE
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the complaint of a command")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

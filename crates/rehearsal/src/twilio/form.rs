@@ -80,7 +80,7 @@ impl CallIdentity {
         ]));
         match &ending.result {
             SessionResult::Ended { handoff_data: Some(data) } => {
-                form.extend(fields(&[("HandoffData", data)]))
+                form.extend(fields(&[("HandoffData", data)]));
             }
             SessionResult::Failed { code, message } => {
                 form.extend(fields(&[("ErrorCode", &code.to_string()), ("ErrorMessage", message)]));

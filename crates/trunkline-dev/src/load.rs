@@ -1,0 +1,143 @@
+//! Load on a service in a process of its own, so that its processor time and memory can be told from ours.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rehearsal::bedrock::{BedrockOptions, BedrockStandIn, Fixed, Pace};
+use rehearsal::dynamodb::{DynamoDbOptions, EmbeddedDynamoDb};
+use rehearsal::load::{LoadObserver, LoadPlan, LoadReport};
+use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+use trunkline::store::DynamoDbStore;
+
+use crate::samples;
+use crate::stage::{MODEL, REGION, TABLE, local_aws};
+
+/// The model behind the load.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelPace {
+    pub tokens: u32,
+    pub first_token: Duration,
+    pub between_tokens: Duration,
+}
+
+const STARTING: Duration = Duration::from_secs(20);
+const STOPPING: Duration = Duration::from_secs(30);
+const AUTH_TOKEN: &str = "load-auth-token";
+
+/// Starts stand-ins and a service, puts the load on it, and reports.
+pub async fn run(plan: LoadPlan, pace: ModelPace, configuration: &Path) -> anyhow::Result<LoadReport> {
+    let dynamodb = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await?;
+    dynamodb.create_table(TABLE).await?;
+    let store = store(&dynamodb).await;
+    samples::load(configuration, &store).await?;
+    let observer = Arc::new(LoadObserver::new());
+    let bedrock = BedrockStandIn::start(BedrockOptions {
+        pace: Pace { first_token: pace.first_token, between_tokens: pace.between_tokens },
+        brain: Arc::new(Fixed { tokens: pace.tokens }),
+        observer: Some(observer.clone()),
+        ..BedrockOptions::default()
+    })
+    .await?;
+    let mut service = Service::start(&dynamodb.endpoint(), &bedrock.endpoint(), plan.calls).await?;
+    let carrier = Carrier::new(CarrierOptions {
+        service: service.url().parse()?,
+        public_url: service.url(),
+        auth_token: Some(AUTH_TOKEN.to_owned()),
+        connect_to: None,
+        speech: SpeechPace::INSTANT,
+    })?;
+    let report = rehearsal::load::run(plan, carrier.clone(), observer, service.child.id()).await;
+    carrier.shutdown().await?;
+    service.stop().await?;
+    bedrock.shutdown().await;
+    dynamodb.shutdown().await?;
+    report
+}
+
+async fn store(dynamodb: &EmbeddedDynamoDb) -> DynamoDbStore {
+    let aws = local_aws(&dynamodb.endpoint()).await;
+    trunkline::app::store(&aws, TABLE.to_owned(), Duration::from_hours(24))
+}
+
+/// The service as `trunkline serve`, by this same program.
+struct Service {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Service {
+    async fn start(dynamodb: &str, bedrock: &str, calls: u32) -> anyhow::Result<Self> {
+        let address = free_address().await?;
+        let program = std::env::current_exe().context("this program was not found")?;
+        let child = Command::new(program)
+            .arg("serve")
+            .envs([
+                ("AWS_ACCESS_KEY_ID", "local"),
+                ("AWS_SECRET_ACCESS_KEY", "local"),
+                ("AWS_REGION", REGION),
+                ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
+                ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock),
+                ("TABLE_NAME", TABLE),
+                ("STACK_USE_CASE", "restaurant-ordering"),
+                ("MODEL_IDENTIFIER", MODEL),
+                ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
+                ("LISTEN_ADDRESS", "127.0.0.1"),
+                ("LOG_FORMAT", "json"),
+                ("RUST_LOG", "warn"),
+            ])
+            .env("PORT", address.port().to_string())
+            .env("PUBLIC_URL", format!("http://{address}"))
+            // Every call, and the one that warms up.
+            .env("MAX_CALLS", (calls + 1).to_string())
+            .env("DRAIN_SECONDS", "5")
+            .stdin(Stdio::null())
+            .stdout(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .context("the service was not started")?;
+        let mut service = Self { child, address };
+        timeout(STARTING, service.is_up()).await.context("the service did not come up")??;
+        Ok(service)
+    }
+
+    async fn is_up(&mut self) -> anyhow::Result<()> {
+        while TcpStream::connect(self.address).await.is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the service ended with {status}");
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    async fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(id) = self.child.id() else { return Ok(()) };
+        Command::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .status()
+            .await
+            .context("the service was not stopped")?;
+        let deadline = Instant::now() + STOPPING;
+        if tokio::time::timeout_at(deadline, self.child.wait()).await.is_err() {
+            self.child.kill().await?;
+            bail!("the service did not stop in time");
+        }
+        Ok(())
+    }
+}
+
+async fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    Ok(listener.local_addr()?)
+}

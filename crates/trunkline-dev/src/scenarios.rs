@@ -1,0 +1,49 @@
+//! Plays scenario files, each on a stage of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use rehearsal::scenario::{self, Report, Scenario};
+use rehearsal::twilio::SpeechPace;
+
+use crate::stage::{Stage, StageOptions};
+
+/// Fast enough to test with, slow enough to be interrupted.
+const PACE: SpeechPace = SpeechPace { chars_per_second: 60.0, tts_delay: Duration::from_millis(20) };
+
+/// Plays one file against the real service between stand-ins.
+pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {
+    let scenario = Scenario::load(file)?;
+    let options = StageOptions { configuration: Some(configuration.to_owned()), ..StageOptions::default() };
+    let stage = Stage::start(options).await.context("the stage was not set")?;
+    let carrier = stage.carrier(PACE)?;
+    let report = scenario::run(
+        &scenario,
+        &scenario::Stage { carrier: carrier.clone(), bedrock: stage.bedrock.clone() },
+    )
+    .await;
+    carrier.shutdown().await?;
+    stage.stop().await?;
+    Ok(report)
+}
+
+/// All scenario files of a folder, in the order of their names; a file is taken as it is.
+pub fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).with_context(|| format!("{} was not read", path.display()))?;
+        for entry in entries {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                files.push(file);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
