@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -19,7 +20,8 @@ pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
             registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true)).try_init()
         }
         LogFormat::Pretty => {
-            registry.with(tracing_subscriber::fmt::layer().compact().with_writer(std::io::stderr)).try_init()
+            let layer = tracing_subscriber::fmt::layer().compact().with_writer(std::io::stderr);
+            registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init()
         }
     }
 }

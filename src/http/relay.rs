@@ -74,7 +74,7 @@ async fn carry(service: Service, call_sid: String, socket: CallSocket) {
             Ok(Some(resumed)) => resumed,
             Ok(None) => return refuse(&service, socket).await,
             Err(_) => {
-                error!("reading the call took too long");
+                error!(call.sid = %call_sid, "reading the call took too long");
                 return refuse(&service, socket).await;
             }
         },
@@ -89,25 +89,25 @@ async fn resume(service: &Service, call_sid: &str) -> Option<(PreparedCall, Sess
     let claimed = match store.claim_session(call_sid, &service.ports.owner).await {
         Ok(Some(claimed)) => claimed,
         Ok(None) => {
-            warn!("a socket came for a call that is not known");
+            warn!(call.sid = call_sid, "a socket came for a call that is not known");
             return None;
         }
         Err(error) => {
-            error!(%error, "the call could not be claimed");
+            error!(call.sid = call_sid, %error, "the call could not be claimed");
             return None;
         }
     };
     let turns = match store.read_turns(call_sid).await {
         Ok(turns) => turns,
         Err(error) => {
-            error!(%error, "the journal was not read; the call goes on without memory");
+            error!(call.sid = call_sid, %error, "the journal was not read; the call goes on without memory");
             Vec::new()
         }
     };
     let call = match prepare_again(service, call_sid, &claimed).await {
         Ok(call) => call,
         Err(reason) => {
-            error!(%reason, "the call cannot go on");
+            error!(call.sid = call_sid, %reason, "the call cannot go on");
             return None;
         }
     };

@@ -47,7 +47,7 @@ impl Journal {
         let (fenced, done) = (CancellationToken::new(), CancellationToken::new());
         let call_sid: Arc<str> = call_sid.into();
         let writer = Writer { turns, call_sid: Arc::clone(&call_sid), ports: ports.clone() };
-        let span = tracing::info_span!("journal", call.sid = %call_sid);
+        let span = tracing::info_span!("journal");
         let (fence, when_done) = (fenced.clone(), done.clone().drop_guard());
         ports.tasks.spawn(
             async move {
@@ -100,10 +100,10 @@ impl Writer {
         while let Some(turn) = self.turns.recv().await {
             let sequence = turn.record.sequence;
             match self.persist(|ports, call| write(ports, call, epoch, turn.clone())).await {
-                Ok(()) => debug!(turn = sequence, "written"),
+                Ok(()) => debug!(call.sid = %self.call_sid, turn = sequence, "written"),
                 Err(StoreErrorKind::Conflict) => {
                     self.ports.metrics.count(Counter::JournalFenced);
-                    warn!(turn = sequence, "another owner has taken the call");
+                    warn!(call.sid = %self.call_sid, turn = sequence, "another owner has taken the call");
                     return Fate::Fenced;
                 }
                 Err(_) => {
@@ -126,7 +126,7 @@ impl Writer {
         while self.turns.try_recv().is_ok() {
             self.ports.metrics.count(Counter::JournalLost);
         }
-        error!("the call could not be claimed; nothing of it is journaled");
+        error!(call.sid = %self.call_sid, "the call could not be claimed; nothing of it is journaled");
         Fate::Written
     }
 
@@ -145,19 +145,19 @@ impl Writer {
             };
             if failure.kind != StoreErrorKind::Unavailable {
                 if failure.kind == StoreErrorKind::Refused {
-                    error!(error = %failure, causes = %causes(&failure), "the table refused a message of the journal");
+                    error!(call.sid = %self.call_sid, error = %failure, causes = %causes(&failure), "the table refused a message of the journal");
                 }
                 return Err(failure.kind);
             }
             self.ports.metrics.count(Counter::JournalRetries);
             if pause == FIRST_PAUSE {
-                warn!(error = %failure, "the journal waits for the table");
+                warn!(call.sid = %self.call_sid, error = %failure, "the journal waits for the table");
             }
             // The sender is gone when the call is over.
             if self.turns.is_closed() {
                 let deadline = *give_up_at.get_or_insert_with(|| Instant::now() + AFTER_THE_CALL);
                 if timeout_at(deadline, sleep(pause)).await.is_err() {
-                    error!(error = %failure, "a message of the journal is lost");
+                    error!(call.sid = %self.call_sid, error = %failure, "a message of the journal is lost");
                     return Err(failure.kind);
                 }
             } else {

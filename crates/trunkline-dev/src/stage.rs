@@ -111,11 +111,12 @@ impl Stage {
         if let Some(configuration) = &options.configuration {
             samples::load(configuration, &store).await?;
         }
-        let tasks = TaskTracker::new();
-        let app = App::new(&settings, &AwsConfigs { dynamodb: table, bedrock: model_config }, tasks.clone());
+        let app =
+            App::new(&settings, &AwsConfigs { dynamodb: table, bedrock: model_config }, TaskTracker::new());
         let metrics = app.service.ports.metrics.clone();
         let stop = CancellationToken::new();
-        let service = tasks.spawn(lifecycle::serve(listener, app, stop.clone()));
+        // Not with the service's own tasks, which it waits for at its end.
+        let service = TaskTracker::new().spawn(lifecycle::serve(listener, app, stop.clone()));
         Ok(Self {
             address,
             public_url: setting("PUBLIC_URL").unwrap_or_default(),
