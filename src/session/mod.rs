@@ -10,6 +10,9 @@ mod prepared;
 mod relay_codec;
 mod relay_session;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;

@@ -38,7 +38,7 @@ mod tests {
         let said = Event::CallerSaid { text: "Hi".to_owned() };
         assert_eq!(event(r#"{"type":"prompt","voicePrompt":"Hi","lang":"en-US","last":true}"#), Some(said));
         assert_eq!(event(r#"{"type":"prompt","voicePrompt":"H","last":false}"#), None);
-        assert_eq!(event(r#"{"type":"dtmf","digit":"#"}"#), Some(Event::KeyPressed { key: '#' }));
+        assert_eq!(event(r##"{"type":"dtmf","digit":"#"}"##), Some(Event::KeyPressed { key: '#' }));
         let heard = Event::CallerInterrupted { heard: "We open".to_owned() };
         assert_eq!(
             event(

@@ -1,3 +1,4 @@
-//! placeholder
-#[test]
-fn a() {}
+//! The service whole, between stand-ins: one binary, one module for each subject.
+
+mod answering;
+mod support;
