@@ -10,12 +10,16 @@ use rehearsal::twilio::SpeechPace;
 use crate::stage::{Stage, StageOptions};
 
 /// Fast enough to test with, slow enough to be interrupted.
-const PACE: SpeechPace = SpeechPace { chars_per_second: 60.0, tts_delay: Duration::from_millis(20) };
+const PACE: SpeechPace = SpeechPace { chars_per_second: 100.0, tts_delay: Duration::from_millis(20) };
 
 /// Plays one file against the real service between stand-ins.
 pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {
     let scenario = Scenario::load(file)?;
-    let options = StageOptions { configuration: Some(configuration.to_owned()), ..StageOptions::default() };
+    let options = StageOptions {
+        configuration: Some(configuration.to_owned()),
+        settings: scenario.settings.clone().into_iter().collect(),
+        ..StageOptions::default()
+    };
     let stage = Stage::start(options).await.context("the stage was not set")?;
     let carrier = stage.carrier(PACE)?;
     let report = scenario::run(

@@ -1,5 +1,6 @@
 //! The file of a scenario, in TOML. Every mistake in it is an error that names the file and the key.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -13,6 +14,8 @@ use crate::bedrock::Answer;
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub title: String,
+    /// Settings of the service that whoever sets the stage must start it with.
+    pub settings: BTreeMap<String, String>,
     pub(super) use_case: Option<String>,
     pub(super) caller: Option<String>,
     pub(super) called: Option<String>,
@@ -29,6 +32,8 @@ struct File {
     use_case: Option<String>,
     caller: Option<String>,
     called: Option<String>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
     #[serde(default)]
     model: Vec<ModelEntry>,
     #[serde(rename = "step")]
@@ -57,6 +62,7 @@ impl Scenario {
         });
         Ok(Self {
             title: file.title,
+            settings: file.settings,
             use_case: file.use_case,
             caller: file.caller,
             called: file.called,

@@ -19,6 +19,8 @@ pub(super) struct ModelEntry {
     exception: Option<Exception>,
     /// Milliseconds from the request to the first token.
     first_token_ms: Option<u64>,
+    /// Milliseconds between the words of `text`. Without it, they come all at once.
+    token_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +73,12 @@ impl ModelEntry {
             ensure!(!has_content, "nothing comes after `stall = \"before_first_token\"`");
             return Ok(Answer::stall_before_first_token());
         }
-        let mut answer = self.text.map_or_else(Answer::empty, Answer::text);
+        ensure!(self.token_ms.is_none() || self.text.is_some(), "`token_ms` paces a `text`, and there is none");
+        let mut answer = match (self.text, self.token_ms) {
+            (None, _) => Answer::empty(),
+            (Some(text), None) => Answer::text(text),
+            (Some(text), Some(pause)) => paced(&text, Duration::from_millis(pause)),
+        };
         for (index, tool) in self.tool.into_iter().chain(self.tools).enumerate() {
             let id = tool.id.unwrap_or_else(|| format!("tooluse_scenario_{number}_{index}"));
             answer = answer.then_tool(id, tool.name, serde_json::Value::Object(tool.input));
@@ -87,4 +94,11 @@ impl ModelEntry {
             None => answer,
         })
     }
+}
+
+/// An answer that pauses before each of its words but the first.
+fn paced(text: &str, pause: Duration) -> Answer {
+    let mut words = text.split_inclusive(char::is_whitespace);
+    let first = Answer::text(words.next().unwrap_or_default());
+    words.fold(first, |answer, word| answer.pause(pause).then_text(word))
 }

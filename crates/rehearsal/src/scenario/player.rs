@@ -107,17 +107,20 @@ impl Player<'_> {
                 let until = Instant::now() + *time;
                 while Instant::now() < until && self.take_event(scene, until).await.is_some() {}
             }
-            Deed::Act(act) => {
-                scene.turn.lines.extend(line_of(act));
-                self.act(act.clone(), scene).await;
+            Deed::Act(acts) => {
+                scene.turn.lines.extend(line_of(acts));
+                for act in acts {
+                    self.act(act.clone(), scene).await;
+                }
             }
-            Deed::BargeIn { cue, act } => self.barge_in(cue, act, scene, within).await,
+            Deed::BargeIn { cue, acts } => self.barge_in(cue, acts, scene, within).await,
         }
     }
 
     /// Has the caller interrupt at the cue. What was said before that is not part of the step.
-    async fn barge_in(&mut self, cue: &str, act: &CallerAct, scene: &mut Scene, within: Duration) {
-        self.act(CallerAct::OnceHeard { cue: cue.to_owned(), act: Box::new(act.clone()) }, scene).await;
+    async fn barge_in(&mut self, cue: &str, acts: &[CallerAct], scene: &mut Scene, within: Duration) {
+        let Some((first, others)) = acts.split_first() else { return };
+        self.act(CallerAct::OnceHeard { cue: cue.to_owned(), act: Box::new(first.clone()) }, scene).await;
         let latest = Instant::now() + within.max(LONGEST_SPEECH);
         loop {
             let until = scene.turn.settles_at().unwrap_or(latest);
@@ -127,7 +130,10 @@ impl Player<'_> {
                 Some(false) | None => break self.miss_cue(cue, scene),
             }
         }
-        scene.turn.lines.extend(line_of(act));
+        scene.turn.lines.extend(line_of(acts));
+        for act in others {
+            self.act(act.clone(), scene).await;
+        }
         scene.restart();
     }
 
@@ -251,11 +257,12 @@ fn describe(want: &Want) -> String {
     }
 }
 
-fn line_of(act: &CallerAct) -> Option<Line> {
-    Some(match act {
+fn line_of(acts: &[CallerAct]) -> Option<Line> {
+    let keys = acts.iter().filter_map(|act| if let CallerAct::Press(key) = act { Some(*key) } else { None });
+    Some(match acts.first()? {
         CallerAct::Say(words) | CallerAct::Partial(words) => Line::Caller(words.clone()),
         CallerAct::SayInPieces(pieces) => Line::Caller(pieces.join(" / ")),
-        CallerAct::Press(key) => Line::Caller(format!("[{key}]")),
+        CallerAct::Press(_) => Line::Caller(format!("[{}]", keys.collect::<String>())),
         CallerAct::Interrupt => Line::Caller("(noise)".to_owned()),
         CallerAct::HangUp => Line::Caller("(hangs up)".to_owned()),
         CallerAct::DropSocket => Line::Note("the socket is lost".to_owned()),

@@ -25,11 +25,12 @@ pub(super) struct Step {
 pub(super) enum Deed {
     Listen,
     Wait(Duration),
-    Act(CallerAct),
+    /// Several acts are the keys of a number.
+    Act(Vec<CallerAct>),
     /// Acts as soon as the cue has been heard.
     BargeIn {
         cue: String,
-        act: CallerAct,
+        acts: Vec<CallerAct>,
     },
 }
 
@@ -140,29 +141,29 @@ fn deed(entry: StepEntry) -> anyhow::Result<Deed> {
         (None, None, None) => Ok(Deed::Listen),
         (None, None, Some(wait)) if wait <= LONGEST_MS => Ok(Deed::Wait(Duration::from_millis(wait))),
         (None, None, Some(_)) => bail!("`wait_ms` is at most {LONGEST_MS}"),
-        (Some(act), None, None) => Ok(Deed::Act(act)),
-        (Some(act), Some(cue), None) if !cue.trim().is_empty() => Ok(Deed::BargeIn { cue, act }),
+        (Some(acts), None, None) => Ok(Deed::Act(acts)),
+        (Some(acts), Some(cue), None) if !cue.trim().is_empty() => Ok(Deed::BargeIn { cue, acts }),
         (_, Some(_), _) => bail!("`barge_in_after` needs words to wait for and an act"),
         (Some(_), None, Some(_)) => bail!("`wait_ms` is a step of its own"),
     }
 }
 
-fn acts(entry: StepEntry) -> anyhow::Result<Vec<CallerAct>> {
-    let key = match entry.press.as_deref().map(|keys| keys.chars().collect::<Vec<_>>()).as_deref() {
-        None => None,
-        Some([key]) if key.is_ascii_digit() || matches!(key, '*' | '#') => Some(CallerAct::Press(*key)),
-        Some(_) => bail!("`press` is one of 0 to 9, * and #"),
-    };
-    let acts = [
+/// Each of the acts that the step names; a well-formed one names one.
+fn acts(entry: StepEntry) -> anyhow::Result<Vec<Vec<CallerAct>>> {
+    let keys = entry.press.map(|keys| keys.chars().collect::<Vec<_>>());
+    let is_key = |key: &char| key.is_ascii_digit() || matches!(key, '*' | '#');
+    let are_keys = keys.as_ref().is_none_or(|keys| !keys.is_empty() && keys.iter().all(is_key));
+    ensure!(are_keys, "`press` takes keys, each of them one of 0 to 9, * and #");
+    let one = [
         entry.say.map(CallerAct::Say),
         entry.pieces.map(CallerAct::SayInPieces),
         entry.partial.map(CallerAct::Partial),
-        key,
         entry.noise.then_some(CallerAct::Interrupt),
         entry.hang_up.then_some(CallerAct::HangUp),
         entry.drop_socket.then_some(CallerAct::DropSocket),
     ];
-    Ok(acts.into_iter().flatten().collect())
+    let keys = keys.map(|keys| keys.into_iter().map(CallerAct::Press).collect());
+    Ok(one.into_iter().flatten().map(|act| vec![act]).chain(keys).collect())
 }
 
 impl Words {

@@ -138,6 +138,7 @@ fn every_kind_of_model_entry_is_read() {
         text = "Let me see."
         tool = { name = "PlaceOrder", input = { order_total = 12.5 } }
         first_token_ms = 100
+        token_ms = 20
         [[model]]
         tools = [{ name = "A" }, { name = "B", id = "b1" }]
         [[model]]
@@ -165,7 +166,9 @@ fn mistakes_are_named() {
         ("title = \"x\"\n[[step]]\nbarge_in_after = \"x\"", "`barge_in_after`"),
         ("title = \"x\"\n[[step]]\nexpect = \" \"", "without words"),
         ("title = \"x\"\n[[step]]\nwithin_ms = 999999", "`within_ms`"),
+        ("title = \"x\"\n[[step]]\npress = \"\"", "`press`"),
         ("title = \"x\"\nstep = []\n[[model]]\nfirst_token_ms = 1", "[[model]] number 1"),
+        ("title = \"x\"\nstep = []\n[[model]]\nstall = \"mid\"\ntoken_ms = 1", "`token_ms`"),
         ("title = \"x\"\nstep = []\n[[model]]\ntxt = \"x\"", "txt"),
         ("title = \"x\"\nstep = []\n[[model]]\nstall = \"never\"", "never"),
     ] {
