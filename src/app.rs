@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -13,7 +12,7 @@ use voice_core::ports::RecordStore;
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
-use crate::config::{Settings, SignatureCheck};
+use crate::config::{SettingError, Settings, SignatureCheck};
 use crate::http::{Parts, Service};
 use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, clients};
 use crate::metrics::Metrics;
@@ -50,17 +49,12 @@ impl App {
         };
         let model =
             Bedrock::new(clients(&aws.bedrock, ClientSettings::default()), deadlines, metrics.clone());
-        let tools = Tools::new(store.clone(), store.clone(), metrics.clone());
+        let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
+        let tools =
+            Tools::new(store.clone(), store.clone(), metrics.clone(), tasks.clone(), Arc::clone(&owner));
         let records: Arc<dyn RecordStore> = store.clone();
         let catalog = Catalog::new(records, &tasks, metrics.clone(), |name| Handler::named(name).is_some());
-        let ports = Ports {
-            model: Arc::new(model),
-            tools: Arc::new(tools),
-            store,
-            metrics,
-            tasks,
-            owner: uuid::Uuid::new_v4().to_string().into(),
-        };
+        let ports = Ports { model: Arc::new(model), tools: Arc::new(tools), store, metrics, tasks, owner };
         let service = Service::new(Parts {
             public_url: settings.public_url.clone(),
             signatures: match &settings.signatures {
@@ -85,7 +79,10 @@ impl App {
 /// Region, credentials and endpoints from the environment, as every AWS program reads them.
 pub async fn aws_config() -> anyhow::Result<SdkConfig> {
     let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    config.region().context("AWS_REGION: is not set; it is the region of the table and of Bedrock")?;
+    config.region().ok_or_else(|| SettingError {
+        variable: "AWS_REGION",
+        problem: "is not set; it is the region of the table and of Bedrock".to_owned(),
+    })?;
     Ok(config)
 }
 

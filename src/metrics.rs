@@ -40,6 +40,9 @@ pub enum Counter {
     ModelUnavailable,
     ModelBroken,
     ModelFallbacks,
+    /// Cached ones included.
+    TokensIn,
+    TokensOut,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -69,6 +72,8 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ModelUnavailable, "model.unavailable"),
     (Counter::ModelBroken, "model.broken"),
     (Counter::ModelFallbacks, "model.fallbacks"),
+    (Counter::TokensIn, "model.tokens_in"),
+    (Counter::TokensOut, "model.tokens_out"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -13,7 +13,15 @@ use crate::config::{LogFormat, LogSettings};
 
 /// Installs the process's subscriber. Fails when there is one already.
 pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
-    let filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Below this level these print what callers say.
+    for quiet in
+        ["aws_smithy_runtime=info", "aws_smithy_http=info", "aws_smithy_eventstream=info", "hyper=info"]
+    {
+        if let Ok(directive) = quiet.parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     let registry = tracing_subscriber::registry().with(filter);
     match settings.format {
         LogFormat::Json => {

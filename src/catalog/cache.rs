@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
-use voice_core::ports::{BoxFuture, StoreError};
+use voice_core::ports::{BoxFuture, StoreError, StoreErrorKind};
 
 use crate::metrics::{Counter, Metrics};
 
@@ -42,7 +42,7 @@ impl fmt::Display for Refresh {
 
 #[derive(Debug)]
 pub(super) struct Cache<T> {
-    entries: Arc<Mutex<HashMap<String, Entry<T>>>>,
+    state: Arc<Mutex<State<T>>>,
     tasks: TaskTracker,
     metrics: Metrics,
 }
@@ -52,12 +52,22 @@ struct Entry<T> {
     /// `None` is an answer too: there is no such record.
     value: Option<Arc<T>>,
     read_at: Instant,
-    refreshing: bool,
+}
+
+/// A reading that is under way; every reader of the key waits for the same one. Its sender is gone when it has ended,
+/// however it has.
+type Pending<T> = watch::Receiver<Option<Result<Option<Arc<T>>, Refresh>>>;
+
+#[derive(Debug)]
+struct State<T> {
+    entries: HashMap<String, Entry<T>>,
+    pending: HashMap<String, Pending<T>>,
 }
 
 impl<T: Send + Sync + 'static> Cache<T> {
     pub(super) fn new(tasks: TaskTracker, metrics: Metrics) -> Self {
-        Self { entries: Arc::default(), tasks, metrics }
+        let state = State { entries: HashMap::new(), pending: HashMap::new() };
+        Self { state: Arc::new(Mutex::new(state)), tasks, metrics }
     }
 
     /// The value of a key. Fails only when it was never read and cannot be read now.
@@ -66,67 +76,74 @@ impl<T: Send + Sync + 'static> Cache<T> {
         key: &str,
         read: impl FnOnce(String) -> Reading<T>,
     ) -> Result<Option<Arc<T>>, Refresh> {
-        let known = {
-            let mut entries = lock(&self.entries);
-            match entries.get_mut(key) {
-                Some(entry) if entry.read_at.elapsed() < FRESH || entry.refreshing => {
-                    return Ok(entry.value.clone());
-                }
-                Some(entry) => {
-                    entry.refreshing = true;
-                    Some((entry.value.clone(), entry.read_at.elapsed() < FRESH_ENOUGH))
-                }
-                None => None,
-            }
+        let known =
+            lock(&self.state).entries.get(key).map(|entry| (entry.value.clone(), entry.read_at.elapsed()));
+        if let Some((value, age)) = &known
+            && *age < FRESH
+        {
+            return Ok(value.clone());
+        }
+        let mut pending = self.refresh(key, read);
+        if let Some((value, age)) = &known
+            && *age < FRESH_ENOUGH
+        {
+            return Ok(value.clone());
+        }
+        let read = match timeout(PATIENCE, pending.wait_for(Option::is_some)).await {
+            Ok(Ok(result)) => result.clone(),
+            Ok(Err(_)) | Err(_) => None,
         };
-        let refreshed = self.refresh(key, read(key.to_owned()));
-        match known {
-            Some((value, true)) => Ok(value),
-            Some((value, false)) => {
-                if let Ok(Ok(Ok(value))) = timeout(PATIENCE, refreshed).await {
-                    return Ok(value);
-                }
+        match (read, known) {
+            (Some(Ok(value)), _) => Ok(value),
+            (_, Some((value, _))) => {
                 self.metrics.count(Counter::RecordsStale);
+                self.serve_on(key);
                 Ok(value)
             }
-            None => match timeout(PATIENCE, refreshed).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) | Err(_) => Err(Refresh::Unreachable(Arc::new(StoreError {
-                    kind: voice_core::ports::StoreErrorKind::Unavailable,
-                    source: None,
-                }))),
-            },
+            (Some(Err(failure)), None) => Err(failure),
+            (None, None) => {
+                let slow = StoreError { kind: StoreErrorKind::Unavailable, source: None };
+                Err(Refresh::Unreachable(Arc::new(slow)))
+            }
         }
     }
 
-    /// Reads a value behind its readers; it goes on when they no longer wait.
-    fn refresh(&self, key: &str, reading: Reading<T>) -> oneshot::Receiver<Result<Option<Arc<T>>, Refresh>> {
-        let (sender, receiver) = oneshot::channel();
-        let (entries, key) = (Arc::clone(&self.entries), key.to_owned());
+    /// Reads a value behind its readers, unless that is under way; it goes on when they no longer wait.
+    fn refresh(&self, key: &str, read: impl FnOnce(String) -> Reading<T>) -> Pending<T> {
+        let mut state = lock(&self.state);
+        if let Some(pending) = state.pending.get(key)
+            && pending.has_changed().is_ok()
+        {
+            return pending.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        state.pending.insert(key.to_owned(), receiver.clone());
+        drop(state);
+        let (state, key, reading) = (Arc::clone(&self.state), key.to_owned(), read(key.to_owned()));
         let refresh = async move {
             let result = reading.await.map(|value| value.map(Arc::new));
-            store(&mut lock(&entries), key, &result);
-            // Nobody waits when the old value was served.
-            let _ = sender.send(result);
+            lock(&state).note(key, &result);
+            sender.send_replace(Some(result));
         };
         self.tasks.spawn(refresh.instrument(tracing::info_span!("refresh")));
         receiver
     }
+
+    /// Serves an old value a while more, so that not every reader waits for a table that is out of reach.
+    fn serve_on(&self, key: &str) {
+        if let Some(entry) = lock(&self.state).entries.get_mut(key) {
+            let now = Instant::now();
+            entry.read_at = entry.read_at.max(now.checked_sub(FRESH).unwrap_or(now));
+        }
+    }
 }
 
-fn store<T>(entries: &mut HashMap<String, Entry<T>>, key: String, result: &Result<Option<Arc<T>>, Refresh>) {
-    let now = Instant::now();
-    match result {
-        Ok(value) => {
-            make_room(entries);
-            entries.insert(key, Entry { value: value.clone(), read_at: now, refreshing: false });
-        }
-        Err(_) => {
-            if let Some(entry) = entries.get_mut(&key) {
-                // Good for a while more, so that not every reader waits for a table that is out of reach.
-                entry.read_at = now.checked_sub(FRESH).unwrap_or(now);
-                entry.refreshing = false;
-            }
+impl<T> State<T> {
+    fn note(&mut self, key: String, result: &Result<Option<Arc<T>>, Refresh>) {
+        self.pending.remove(&key);
+        if let Ok(value) = result {
+            make_room(&mut self.entries);
+            self.entries.insert(key, Entry { value: value.clone(), read_at: Instant::now() });
         }
     }
 }
@@ -143,11 +160,9 @@ fn make_room<T>(entries: &mut HashMap<String, Entry<T>>) {
     entries.retain(|_, entry| entry.read_at > middle);
 }
 
-fn lock<T>(
-    entries: &Mutex<HashMap<String, Entry<T>>>,
-) -> std::sync::MutexGuard<'_, HashMap<String, Entry<T>>> {
-    // A panic elsewhere leaves the map whole: every change to it is one statement.
-    entries.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
+    // A panic elsewhere leaves the maps whole: every change to them is one statement.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -160,10 +175,7 @@ mod tests {
     }
 
     fn unreachable() -> Refresh {
-        Refresh::Unreachable(Arc::new(StoreError {
-            kind: voice_core::ports::StoreErrorKind::Unavailable,
-            source: None,
-        }))
+        Refresh::Unreachable(Arc::new(StoreError { kind: StoreErrorKind::Unavailable, source: None }))
     }
 
     async fn value(cache: &Cache<u32>, answer: Result<Option<u32>, Refresh>) -> Option<u32> {
@@ -190,7 +202,7 @@ mod tests {
     async fn an_old_value_is_served_when_the_table_is_out_of_reach() {
         let cache = cache();
         assert_eq!(value(&cache, Ok(Some(1))).await, Some(1));
-        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(value(&cache, Err(unreachable())).await, Some(1));
         assert_eq!(cache.metrics.value(Counter::RecordsStale), 1);
         let before = Instant::now();
@@ -200,8 +212,6 @@ mod tests {
             (Some(1), Duration::ZERO),
             "it is not waited for again"
         );
-        tokio::time::advance(Duration::from_secs(3600)).await;
-        assert_eq!(value(&cache, Ok(Some(2))).await, Some(1), "that reading still hangs");
     }
 
     #[tokio::test(start_paused = true)]
@@ -214,26 +224,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_readers_cause_one_reading() {
+    async fn many_readers_share_one_reading_and_see_the_new_value() {
         let (cache, readings) = (cache(), AtomicU32::new(0));
         assert_eq!(value(&cache, Ok(Some(1))).await, Some(1));
-        tokio::time::advance(Duration::from_secs(20)).await;
-        for _ in 0..10 {
-            let read = |_| -> Reading<u32> {
-                readings.fetch_add(1, Ordering::Relaxed);
-                Box::pin(std::future::pending())
-            };
-            cache.get("key", read).await.unwrap();
-        }
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let read = |_| -> Reading<u32> {
+            readings.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok(Some(2))
+            })
+        };
+        let (one, two) = tokio::join!(cache.get("key", read), cache.get("key", read));
+        assert_eq!((one.unwrap().map(|value| *value), two.unwrap().map(|value| *value)), (Some(2), Some(2)));
         assert_eq!(readings.into_inner(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_panics_does_not_block_the_next() {
+        let cache = cache();
+        assert!(cache.get("key", |_| Box::pin(async { panic!("expected by this test") })).await.is_err());
+        assert_eq!(value(&cache, Ok(Some(1))).await, Some(1));
     }
 
     #[test]
     fn it_never_grows_beyond_its_bound() {
-        let mut entries = HashMap::new();
+        let mut state = State::<u32> { entries: HashMap::new(), pending: HashMap::new() };
         for key in 0..=CAPACITY {
-            store::<u32>(&mut entries, key.to_string(), &Ok(None));
+            state.note(key.to_string(), &Ok(None));
         }
-        assert!(entries.len() <= CAPACITY);
+        assert!(state.entries.len() <= CAPACITY);
     }
 }

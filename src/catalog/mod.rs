@@ -38,7 +38,7 @@ pub enum NoUseCase {
     Missing(String),
     #[error("the use case {name:?} cannot be used: {problem}")]
     Broken { name: String, problem: String },
-    #[error("the table was not reached")]
+    #[error("its record was not read")]
     Unreachable(#[source] Arc<StoreError>),
 }
 

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tracing_subscriber::EnvFilter;
 use voice_core::private::Private;
 
 pub use public_url::PublicUrl;
@@ -103,8 +104,8 @@ impl Settings {
                 first_token: Duration::from_millis(number(source, "MODEL_FIRST_TOKEN_MS", MILLISECONDS)?),
                 next_token: Duration::from_millis(number(source, "MODEL_NEXT_TOKEN_MS", MILLISECONDS)?),
             },
-            keep_calls: Duration::from_secs(
-                3600 * number::<u64>(source, "KEEP_CALLS_HOURS", "a number of hours")?,
+            keep_calls: Duration::from_hours(
+                number::<u32>(source, "KEEP_CALLS_HOURS", "a number of hours")?.into(),
             ),
             drain: Duration::from_secs(number(source, "DRAIN_SECONDS", "a number of seconds")?),
             log: LogSettings::read(source)?,
@@ -129,7 +130,11 @@ impl LogSettings {
             "pretty" => LogFormat::Pretty,
             other => return Err(wrong("LOG_FORMAT", other, "json or pretty")),
         };
-        Ok(Self { format, filter: required(source, "RUST_LOG")? })
+        let filter = required(source, "RUST_LOG")?;
+        if EnvFilter::try_new(&filter).is_err() {
+            return Err(wrong("RUST_LOG", &filter, "a filter such as info,trunkline=debug"));
+        }
+        Ok(Self { format, filter })
     }
 }
 
@@ -164,7 +169,7 @@ fn signatures(source: Source<'_>, listen: SocketAddr) -> Result<SignatureCheck, 
                 listen.ip()
             ),
         }),
-        (true, false) => required(source, "TWILIO_AUTH_TOKEN").map(|_| SignatureCheck::Skipped),
+        (true, false) => Err(missing("TWILIO_AUTH_TOKEN")),
     }
 }
 
@@ -188,13 +193,12 @@ fn optional(source: Source<'_>, variable: &'static str) -> Option<String> {
 }
 
 fn required(source: Source<'_>, variable: &'static str) -> Result<String, SettingError> {
-    optional(source, variable).ok_or_else(|| SettingError {
-        variable,
-        problem: format!(
-            "is not set; it is {}",
-            setting(variable).map_or("required", |setting| setting.help)
-        ),
-    })
+    optional(source, variable).ok_or_else(|| missing(variable))
+}
+
+fn missing(variable: &'static str) -> SettingError {
+    let help = setting(variable).map_or("required", |setting| setting.help);
+    SettingError { variable, problem: format!("is not set; it is {help}") }
 }
 
 fn parsed<T: FromStr>(source: Source<'_>, variable: &'static str, wants: &str) -> Result<T, SettingError> {
@@ -263,6 +267,9 @@ mod tests {
             (("PUBLIC_URL", "voice.example.com"), "PUBLIC_URL: wants https://"),
             (("MAX_CALLS", "-1"), "MAX_CALLS: wants a number of calls"),
             (("TWILIO_AUTH_TOKEN", ""), "TWILIO_AUTH_TOKEN: is not set"),
+            (("TWILIO_AUTH_TOKEN", " , "), "TWILIO_AUTH_TOKEN: is not set"),
+            (("KEEP_CALLS_HOURS", "99999999999999"), "KEEP_CALLS_HOURS: wants"),
+            (("RUST_LOG", "trunkline=loud"), "RUST_LOG: wants"),
             (("DANGEROUS_SKIP_SIGNATURE_CHECK", "true"), "DANGEROUS_SKIP_SIGNATURE_CHECK: is refused unless"),
         ] {
             let error = read(&[changes]).unwrap_err().to_string();

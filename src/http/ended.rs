@@ -18,10 +18,14 @@ use super::signed::{Refused, webhook_params};
 use super::twiml::{apologise, connect, xml};
 use crate::metrics::Counter;
 use crate::session::{PreparedCall, Webhook};
+use crate::telemetry::causes;
 
 const READING_SESSION: Duration = Duration::from_secs(3);
 /// A call whose sessions keep breaking is not connected for ever.
-const MOST_SESSIONS: u64 = 10;
+const MOST_RESUMES: u64 = 10;
+/// Twilio could not use what it was told: an attribute's value (64101), or the media settings (64106). It would be told
+/// the same again.
+const HOPELESS: [&str; 2] = ["64101", "64106"];
 
 pub(super) async fn ended(
     State(service): State<Service>,
@@ -41,6 +45,7 @@ pub(super) async fn ended(
     };
     info!(call.sid = %call_sid, status = ?ended.session_status, error.code = ended.error_code, "Twilio ended the session");
     Ok(match ended.session_status {
+        SessionStatus::Failed if hopeless(ended.error_code.as_deref()) => apologise(&service),
         SessionStatus::Failed => go_on(&service, &call_sid).await,
         // The call is over; what is answered is not heard.
         SessionStatus::Completed => xml(&VoiceResponse::default()),
@@ -50,8 +55,8 @@ pub(super) async fn ended(
 
 /// The socket was lost and the caller is still there: connect the call again, without greeting.
 async fn go_on(service: &Service, call_sid: &str) -> Response {
-    let session = match timeout(READING_SESSION, service.ports.store.read_session(call_sid)).await {
-        Ok(Ok(Some(session))) if session.epoch < MOST_SESSIONS => session,
+    let session = match timeout(READING_SESSION, service.ports.store.count_resume(call_sid)).await {
+        Ok(Ok(Some(session))) if session.resumes <= MOST_RESUMES => session,
         Ok(Ok(Some(_))) => {
             error!(call.sid = call_sid, "the call's sessions keep breaking");
             return apologise(service);
@@ -61,7 +66,7 @@ async fn go_on(service: &Service, call_sid: &str) -> Response {
             return apologise(service);
         }
         Ok(Err(error)) => {
-            error!(call.sid = call_sid, %error, "the call's session was not read");
+            error!(call.sid = call_sid, error = %causes(&error), "the call's session was not read");
             return apologise(service);
         }
         Err(_) => {
@@ -72,7 +77,7 @@ async fn go_on(service: &Service, call_sid: &str) -> Response {
     match prepare_again(service, call_sid, &session).await {
         Ok(prepared) => {
             service.metrics().count(Counter::CallsResumed);
-            connect(service, &prepared)
+            connect(service, &prepared.without_greeting())
         }
         Err(reason) => {
             error!(call.sid = call_sid, %reason, "the call cannot go on");
@@ -81,7 +86,11 @@ async fn go_on(service: &Service, call_sid: &str) -> Response {
     }
 }
 
-/// A call that some session carried before, as it was when it was answered; it is not greeted again.
+fn hopeless(error_code: Option<&str>) -> bool {
+    error_code.is_some_and(|code| HOPELESS.contains(&code))
+}
+
+/// A call that was answered before, as it was then.
 pub(super) async fn prepare_again(
     service: &Service,
     call_sid: &str,
@@ -93,12 +102,11 @@ pub(super) async fn prepare_again(
     let webhook = Webhook {
         call_sid: call_sid.to_owned(),
         account_sid: session.account_sid.clone(),
-        from: session.from.expose().clone(),
-        to: session.to.expose().clone(),
+        from: session.from.clone(),
+        to: session.to.clone(),
     };
     let now = started.to_zoned(service.time_zone.clone());
     PreparedCall::new(webhook, Arc::clone(&use_case), caller, service.default_model.as_deref(), &now)
-        .map(PreparedCall::without_greeting)
         .map_err(|error| error.to_string())
 }
 

@@ -9,17 +9,15 @@ mod twiml;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
@@ -68,8 +66,6 @@ impl std::ops::Deref for Service {
 
 /// A webhook has some thirty short fields.
 const LARGEST_BODY: usize = 64 * 1024;
-/// Twilio waits fifteen seconds for an answer; ours comes from memory.
-const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
 fn router(service: Service) -> Router {
     let answer = || get(twiml::answer).post(twiml::answer);
@@ -79,13 +75,12 @@ fn router(service: Service) -> Router {
         .route("/incoming-call", answer())
         .route("/twiml/ended/{call_sid}", get(ended::ended).post(ended::ended))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, LONGEST_ANSWER));
+        .layer(from_fn_with_state(service.clone(), twiml::always_twiml));
     Router::new()
         .merge(webhooks)
         .route("/relay/{call_sid}", get(relay::connect))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
-        .layer(CatchPanicLayer::new())
         .with_state(service)
 }
 

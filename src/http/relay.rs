@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracing::{Instrument, error, info_span, warn};
 use voice_core::history::History;
+use voice_core::ports::{Claim, Ownership};
 use voice_protocols::webhook::is_call_sid;
 
 use super::Service;
@@ -17,13 +18,16 @@ use super::signed::{Refused, check_handshake};
 use super::socket::CallSocket;
 use super::twiml::session;
 use crate::metrics::Counter;
-use crate::session::{PreparedCall, SessionStart, run};
+use crate::session::{PreparedCall, SessionStart, run, setup_fits};
+use crate::telemetry::causes;
 
 /// Messages beyond this end the connection; those beyond the protocol's limit are only refused.
 const LARGEST_FRAME: usize = 1024 * 1024;
 /// The library's default of 128 KiB would be most of what a quiet call costs.
 const BUFFER: usize = 4 * 1024;
 const READING_CALL: Duration = Duration::from_secs(5);
+/// No session has as many.
+const MESSAGES_PER_SESSION: u32 = 1_000_000;
 
 pub(super) async fn connect(
     State(service): State<Service>,
@@ -56,12 +60,16 @@ pub(super) async fn connect(
     }))
 }
 
-async fn carry(service: Service, call_sid: String, socket: CallSocket) {
+async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
+    // Only a socket that shows that it is the call's may take the call over.
+    if !setup_fits(&mut socket, &call_sid, &service.ports).await {
+        return refuse(&service, socket).await;
+    }
     let (answered, slot) = match service.calls.take_answered(&call_sid) {
         Some((call, slot)) => (Some(call), slot),
         None => (None, service.calls.readmit()),
     };
-    let (live, took_over) = Box::pin(service.calls.go_live(&call_sid, slot)).await;
+    let (mut live, took_over) = Box::pin(service.calls.go_live(&call_sid, slot)).await;
     if took_over {
         service.metrics().count(Counter::SessionsTakenOver);
     }
@@ -70,8 +78,8 @@ async fn carry(service: Service, call_sid: String, socket: CallSocket) {
             let start = SessionStart::Fresh(session(&call, Vec::new()));
             (call, start)
         }
-        _ => match timeout(READING_CALL, resume(&service, &call_sid)).await {
-            Ok(Some(resumed)) => resumed,
+        _ => match timeout(READING_CALL, claim(&service, &call_sid)).await {
+            Ok(Some(claimed)) => claimed,
             Ok(None) => return refuse(&service, socket).await,
             Err(_) => {
                 error!(call.sid = %call_sid, "reading the call took too long");
@@ -80,28 +88,25 @@ async fn carry(service: Service, call_sid: String, socket: CallSocket) {
         },
     };
     let taken_over = live.taken_over.clone();
-    run(socket, call, start, service.ports.clone(), taken_over, service.shutting_down.clone()).await;
+    let journal =
+        run(socket, call, start, service.ports.clone(), taken_over, service.shutting_down.clone()).await;
+    live.give_back_slot();
+    // A session that takes over reads the journal once this one has written it.
+    journal.written().await;
 }
 
 /// A call that another session, perhaps of another process, has answered or carried.
-async fn resume(service: &Service, call_sid: &str) -> Option<(PreparedCall, SessionStart)> {
+async fn claim(service: &Service, call_sid: &str) -> Option<(PreparedCall, SessionStart)> {
     let store = &service.ports.store;
-    let claimed = match store.claim_session(call_sid, &service.ports.owner).await {
-        Ok(Some(claimed)) => claimed,
-        Ok(None) => {
+    let claimed = match store.claim_session(call_sid, &service.ports.owner, Claim::Next).await {
+        Ok(Ownership::Ours(claimed)) => claimed,
+        Ok(Ownership::Overtaken | Ownership::NoSuchCall) => {
             warn!(call.sid = call_sid, "a socket came for a call that is not known");
             return None;
         }
         Err(error) => {
-            error!(call.sid = call_sid, %error, "the call could not be claimed");
+            error!(call.sid = call_sid, error = %causes(&error), "the call could not be claimed");
             return None;
-        }
-    };
-    let turns = match store.read_turns(call_sid).await {
-        Ok(turns) => turns,
-        Err(error) => {
-            error!(call.sid = call_sid, %error, "the journal was not read; the call goes on without memory");
-            Vec::new()
         }
     };
     let call = match prepare_again(service, call_sid, &claimed).await {
@@ -111,7 +116,20 @@ async fn resume(service: &Service, call_sid: &str) -> Option<(PreparedCall, Sess
             return None;
         }
     };
-    Some((call, SessionStart::Resumed { epoch: claimed.epoch, history: History::restore(turns) }))
+    let epoch = claimed.epoch;
+    let history = match store.read_journal(call_sid).await {
+        Ok(journaled) => History::restore(journaled.turns, &journaled.outcomes),
+        Err(error) => {
+            error!(call.sid = call_sid, error = %causes(&error), "the journal was not read; the call goes on without memory");
+            // What is there must not be written over.
+            History::starting_at(
+                u32::try_from(epoch).unwrap_or(u32::MAX).saturating_mul(MESSAGES_PER_SESSION),
+            )
+        }
+    };
+    // A call that breaks is connected again without a greeting.
+    let greeted = epoch > 1 || claimed.resumes > 0;
+    Some((call, SessionStart::Claimed { epoch, history, greeted }))
 }
 
 async fn refuse(service: &Service, socket: CallSocket) {

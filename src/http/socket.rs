@@ -58,13 +58,15 @@ fn from_message(message: Message) -> Frame {
     match message {
         Message::Text(text) => Frame::Text(text.as_str().to_owned()),
         Message::Close(frame) => Frame::Close(CloseCode::Other(frame.map_or(1005, |frame| frame.code))),
-        Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => Frame::Other,
+        Message::Binary(_) => Frame::Binary,
+        Message::Ping(_) | Message::Pong(_) => Frame::Other,
     }
 }
 
 fn to_message(frame: Frame) -> Message {
     match frame {
         Frame::Text(text) => Message::Text(text.into()),
+        Frame::Binary => Message::Binary(axum::body::Bytes::new()),
         Frame::Other | Frame::Ping => Message::Ping(axum::body::Bytes::new()),
         Frame::Close(code) => Message::Close(Some(CloseFrame { code: code.number(), reason: "".into() })),
     }

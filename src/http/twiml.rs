@@ -1,13 +1,16 @@
 //! Answers a call: chooses who answers, and tells Twilio where the conversation is.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 use voice_core::ports::Session;
@@ -21,11 +24,14 @@ use super::signed::{Refused, webhook_params};
 use crate::catalog::NoUseCase;
 use crate::metrics::Counter;
 use crate::session::{PreparedCall, Webhook};
+use crate::telemetry::causes;
 
 /// Spoken when there is nobody to answer.
 const APOLOGY: &str = "We are sorry, we cannot take your call right now. Please try again later.";
 /// The caller hears ringing while the session is written; a table that is out of reach must not keep it that way.
 const WRITING_SESSION: Duration = Duration::from_millis(1500);
+/// Twilio waits fifteen seconds for an answer; ours comes from memory.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 /// What the core must be told in order to know what the caller heard.
 const EVENTS: [&str; 2] = ["speaker-events", "tokens-played"];
 
@@ -48,10 +54,21 @@ pub(super) async fn answer(
     Ok(answer_call(&service, use_case.map(|Path(name)| name), webhook).await)
 }
 
+/// Anything but TwiML would have Twilio play a failure of its own, so a webhook that panics, hangs or fails apologises.
+pub(super) async fn always_twiml(State(service): State<Service>, request: Request, next: Next) -> Response {
+    match timeout(LONGEST_ANSWER, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+        Ok(Ok(response)) if !response.status().is_server_error() => return response,
+        Ok(Ok(response)) => error!(status = response.status().as_u16(), "a webhook failed"),
+        Ok(Err(_)) => error!("a webhook panicked"),
+        Err(_) => error!("a webhook took too long"),
+    }
+    apologise(&service)
+}
+
 async fn answer_call(service: &Service, path: Option<String>, webhook: VoiceWebhook) -> Response {
     let call_sid = webhook.call_sid.clone();
     if service.draining.is_cancelled() {
-        // The load balancer should not have sent it; another task may take it when Twilio tries again.
+        // A load balancer that asks /ready sends nobody here any more.
         return apologise(service);
     }
     let prepared = match prepare(service, path, &webhook).await {
@@ -73,7 +90,7 @@ async fn answer_call(service: &Service, path: Option<String>, webhook: VoiceWebh
     match timeout(WRITING_SESSION, service.ports.store.open_session(session)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            warn!(call.sid = %call_sid, %error, "the session was not written; the call goes on");
+            warn!(call.sid = %call_sid, error = %causes(&error), "the session was not written; the call goes on");
         }
         Err(_) => warn!(call.sid = %call_sid, "writing the session takes too long; the call goes on"),
     }
@@ -112,8 +129,8 @@ async fn prepare(
     let webhook = Webhook {
         call_sid: webhook.call_sid.clone(),
         account_sid: webhook.account_sid.clone(),
-        from: webhook.from.clone(),
-        to: webhook.to.clone(),
+        from: Private::new(webhook.from.clone()),
+        to: Private::new(webhook.to.clone()),
     };
     let now = jiff::Timestamp::now().to_zoned(service.time_zone.clone());
     PreparedCall::new(webhook, use_case, caller, service.default_model.as_deref(), &now)
@@ -122,7 +139,7 @@ async fn prepare(
 
 fn describe(error: &NoUseCase) -> String {
     match error {
-        NoUseCase::Unreachable(source) => format!("{error}: {}", crate::telemetry::causes(&**source)),
+        NoUseCase::Unreachable(source) => format!("{error}: {}", causes(&**source)),
         NoUseCase::Missing(_) | NoUseCase::Broken { .. } => error.to_string(),
     }
 }
@@ -140,9 +157,8 @@ pub(super) fn connect(service: &Service, prepared: &PreparedCall) -> Response {
             events.push_str(event);
         }
     }
-    if !prepared.use_case.keypad.is_empty() {
-        attributes.entry("dtmfDetection".to_owned()).or_insert_with(|| "true".to_owned());
-    }
+    // Without it no key reaches anybody.
+    attributes.entry("dtmfDetection".to_owned()).or_insert_with(|| "true".to_owned());
     let relay = ConversationRelay {
         url: service.public_url.socket(&format!("/relay/{call_sid}")),
         attributes,
@@ -160,7 +176,7 @@ fn languages(use_case: &UseCase) -> Vec<BTreeMap<String, String>> {
     use_case.languages.iter().map(|language| language.attributes.clone()).collect()
 }
 
-/// Anything but TwiML would have Twilio play a failure of its own.
+/// Says that there is nobody to answer, and hangs up.
 pub(super) fn apologise(service: &Service) -> Response {
     service.metrics().count(Counter::CallsApologised);
     say_and_hang_up(APOLOGY)

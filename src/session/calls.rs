@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::PreparedCall;
 
-/// Twilio opens the socket within a second of the answer; a call that does not is gone.
-const SOCKET_FOLLOWS: Duration = Duration::from_secs(30);
+/// Twilio opens the socket within a second of the answer. If it did not, the call is gone, or another process has it.
+const SOCKET_FOLLOWS: Duration = Duration::from_secs(10);
 
 /// Cheap to clone; clones share one registry.
 #[derive(Clone, Debug)]
@@ -63,7 +63,14 @@ pub struct LiveSession {
     /// Cancelled when a newer session of the same call takes over.
     pub taken_over: CancellationToken,
     finished: CancellationToken,
-    _slot: CallSlot,
+    slot: Option<CallSlot>,
+}
+
+impl LiveSession {
+    /// The call is over; only its journal may still have to be written.
+    pub fn give_back_slot(&mut self) {
+        self.slot = None;
+    }
 }
 
 impl Drop for LiveSession {
@@ -84,6 +91,7 @@ impl Calls {
 
     /// Calls answered or live.
     pub fn active(&self) -> usize {
+        self.forget_abandoned();
         self.active.load(Ordering::Acquire)
     }
 
@@ -139,7 +147,14 @@ impl Calls {
         }
         let calls = self.clone();
         (
-            LiveSession { calls, call_sid: call_sid.to_owned(), session, taken_over, finished, _slot: slot },
+            LiveSession {
+                calls,
+                call_sid: call_sid.to_owned(),
+                session,
+                taken_over,
+                finished,
+                slot: Some(slot),
+            },
             took_over,
         )
     }
@@ -179,6 +194,16 @@ mod tests {
         let in_progress = calls.readmit();
         assert_eq!(calls.active(), 3);
         drop((first, second, in_progress));
+        assert!(calls.admit().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_socket_never_comes_gives_its_place_back() {
+        let calls = Calls::new(1);
+        calls.answered(super::super::tests::prepared(), calls.admit().unwrap());
+        assert!(calls.admit().is_none());
+        tokio::time::advance(SOCKET_FOLLOWS + Duration::from_millis(1)).await;
+        assert_eq!(calls.active(), 0);
         assert!(calls.admit().is_some());
     }
 

@@ -5,7 +5,9 @@ use std::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     Text(String),
-    /// Pings, pongs and binary frames: a sign of life.
+    /// ConversationRelay has none.
+    Binary,
+    /// Pings and pongs: a sign of life.
     Other,
     Ping,
     Close(CloseCode),

@@ -16,7 +16,7 @@ use crate::metrics::Counter;
 const SETUP_FOLLOWS: Duration = Duration::from_secs(5);
 
 /// Waits for `setup` and checks that it is for this call. What comes before it is counted and ignored.
-pub(super) async fn setup_fits<S>(socket: &mut S, call_sid: &str, ports: &Ports) -> bool
+pub async fn setup_fits<S>(socket: &mut S, call_sid: &str, ports: &Ports) -> bool
 where
     S: Stream<Item = Result<Frame, SocketError>> + Unpin,
 {
@@ -37,7 +37,7 @@ where
                 Ok(_) => ports.metrics.count(Counter::FramesUnknown),
                 Err(_) => ports.metrics.count(Counter::FramesMalformed),
             },
-            Frame::Text(_) => ports.metrics.count(Counter::FramesMalformed),
+            Frame::Text(_) | Frame::Binary => ports.metrics.count(Counter::FramesMalformed),
             Frame::Other | Frame::Ping => {}
             Frame::Close(_) => return false,
         }

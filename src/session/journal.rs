@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, warn};
-use voice_core::ports::{JournaledTurn, Session, StoreError, StoreErrorKind};
+use voice_core::ports::{Claim, JournaledTurn, Ownership, Session, StoreError, StoreErrorKind};
 
 use super::Ports;
 use crate::metrics::Counter;
@@ -22,7 +22,7 @@ const AFTER_THE_CALL: Duration = Duration::from_mins(1);
 
 /// Where a session hands over what is to be written.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub struct Journal {
     queue: mpsc::Sender<JournaledTurn>,
     call_sid: Arc<str>,
     ports: Ports,
@@ -33,7 +33,7 @@ pub(super) struct Journal {
 
 /// Whether the call is ours already.
 #[derive(Debug)]
-pub(super) enum Ownership {
+pub(super) enum Standing {
     /// It was answered here: claim it while it goes on.
     ToBeClaimed(Session),
     Claimed {
@@ -42,16 +42,17 @@ pub(super) enum Ownership {
 }
 
 impl Journal {
-    pub(super) fn open(call_sid: &str, ownership: Ownership, ports: &Ports) -> Self {
+    pub(super) fn open(call_sid: &str, standing: Standing, ports: &Ports) -> Self {
         let (queue, turns) = mpsc::channel(QUEUE);
         let (fenced, done) = (CancellationToken::new(), CancellationToken::new());
         let call_sid: Arc<str> = call_sid.into();
-        let writer = Writer { turns, call_sid: Arc::clone(&call_sid), ports: ports.clone() };
+        let writer =
+            Writer { turns, give_up_at: None, call_sid: Arc::clone(&call_sid), ports: ports.clone() };
         let span = tracing::info_span!("journal");
         let (fence, when_done) = (fenced.clone(), done.clone().drop_guard());
         ports.tasks.spawn(
             async move {
-                if writer.run(ownership).await == Fate::Fenced {
+                if writer.run(standing).await == Fate::Fenced {
                     fence.cancel();
                 }
                 drop(when_done);
@@ -62,14 +63,14 @@ impl Journal {
     }
 
     pub(super) fn write(&self, turn: JournaledTurn) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(turn) {
+        if self.queue.try_send(turn).is_err() && !self.fenced.is_cancelled() {
             self.ports.metrics.count(Counter::JournalLost);
-            error!(call.sid = %self.call_sid, "the journal's queue is full; a message is lost");
+            error!(call.sid = %self.call_sid, "the journal takes no more; a message is lost");
         }
     }
 
-    /// Waits until everything is written, or nothing more can be.
-    pub(super) async fn close(self) {
+    /// Waits until everything is written, or nothing more can be. The call is over by then.
+    pub async fn written(self) {
         drop(self.queue);
         self.done.cancelled().await;
     }
@@ -84,28 +85,27 @@ enum Fate {
 
 struct Writer {
     turns: mpsc::Receiver<JournaledTurn>,
+    /// Known once the call is over.
+    give_up_at: Option<Instant>,
     call_sid: Arc<str>,
     ports: Ports,
 }
 
 impl Writer {
-    async fn run(mut self, ownership: Ownership) -> Fate {
-        let epoch = match ownership {
-            Ownership::Claimed { epoch } => epoch,
-            Ownership::ToBeClaimed(session) => match self.claim(session).await {
-                Some(epoch) => epoch,
-                None => return self.give_up(),
+    async fn run(mut self, standing: Standing) -> Fate {
+        let epoch = match standing {
+            Standing::Claimed { epoch } => epoch,
+            Standing::ToBeClaimed(session) => match self.claim(session).await {
+                Ok(epoch) => epoch,
+                Err(StoreErrorKind::Conflict) => return self.fenced(),
+                Err(_) => return self.give_up(),
             },
         };
         while let Some(turn) = self.turns.recv().await {
             let sequence = turn.record.sequence;
             match self.persist(|ports, call| write(ports, call, epoch, turn.clone())).await {
                 Ok(()) => debug!(call.sid = %self.call_sid, turn = sequence, "written"),
-                Err(StoreErrorKind::Conflict) => {
-                    self.ports.metrics.count(Counter::JournalFenced);
-                    warn!(call.sid = %self.call_sid, turn = sequence, "another owner has taken the call");
-                    return Fate::Fenced;
-                }
+                Err(StoreErrorKind::Conflict) => return self.fenced(),
                 Err(_) => {
                     self.ports.metrics.count(Counter::JournalLost);
                 }
@@ -116,9 +116,14 @@ impl Writer {
     }
 
     /// Makes the call ours; an answered call whose session item was not written gets it now.
-    async fn claim(&mut self, session: Session) -> Option<u64> {
-        let claimed = self.persist(|ports, call| claim(ports, call, session.clone())).await;
-        claimed.ok()
+    async fn claim(&mut self, session: Session) -> Result<u64, StoreErrorKind> {
+        self.persist(|ports, call| claim(ports, call, session.clone())).await
+    }
+
+    fn fenced(self) -> Fate {
+        self.ports.metrics.count(Counter::JournalFenced);
+        warn!(call.sid = %self.call_sid, "another owner has taken the call");
+        Fate::Fenced
     }
 
     fn give_up(mut self) -> Fate {
@@ -137,7 +142,6 @@ impl Writer {
         Fut: Future<Output = Result<T, StoreError>>,
     {
         let mut pause = FIRST_PAUSE;
-        let mut give_up_at = None;
         loop {
             let failure = match attempt(self.ports.clone(), Arc::clone(&self.call_sid)).await {
                 Ok(done) => return Ok(done),
@@ -155,7 +159,7 @@ impl Writer {
             }
             // The sender is gone when the call is over.
             if self.turns.is_closed() {
-                let deadline = *give_up_at.get_or_insert_with(|| Instant::now() + AFTER_THE_CALL);
+                let deadline = *self.give_up_at.get_or_insert_with(|| Instant::now() + AFTER_THE_CALL);
                 if timeout_at(deadline, sleep(pause)).await.is_err() {
                     error!(call.sid = %self.call_sid, error = %failure, "a message of the journal is lost");
                     return Err(failure.kind);
@@ -177,10 +181,15 @@ async fn close(ports: Ports, call_sid: Arc<str>, epoch: u64) -> Result<(), Store
 }
 
 async fn claim(ports: Ports, call_sid: Arc<str>, session: Session) -> Result<u64, StoreError> {
-    if let Some(claimed) = ports.store.claim_session(&call_sid, &ports.owner).await? {
-        return Ok(claimed.epoch);
+    let mut ownership = ports.store.claim_session(&call_sid, &ports.owner, Claim::First).await?;
+    if let Ownership::NoSuchCall = ownership {
+        ports.store.open_session(session).await?;
+        ownership = ports.store.claim_session(&call_sid, &ports.owner, Claim::First).await?;
     }
-    ports.store.open_session(session).await?;
-    let claimed = ports.store.claim_session(&call_sid, &ports.owner).await?;
-    claimed.map(|claimed| claimed.epoch).ok_or(StoreError { kind: StoreErrorKind::Unavailable, source: None })
+    let kind = match ownership {
+        Ownership::Ours(session) => return Ok(session.epoch),
+        Ownership::Overtaken => StoreErrorKind::Conflict,
+        Ownership::NoSuchCall => StoreErrorKind::Unavailable,
+    };
+    Err(StoreError { kind, source: None })
 }

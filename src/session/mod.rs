@@ -4,6 +4,7 @@
 
 mod calls;
 mod frame;
+mod generation;
 mod handshake;
 mod journal;
 mod prepared;
@@ -22,6 +23,8 @@ use crate::metrics::Metrics;
 
 pub use calls::{CallSlot, Calls, LiveSession};
 pub use frame::{CloseCode, Frame, SocketError};
+pub use handshake::setup_fits;
+pub use journal::Journal;
 pub use prepared::{NoModel, PreparedCall, Webhook};
 pub use relay_session::{SessionStart, run};
 

@@ -1,16 +1,18 @@
 //! A call that has been given its agent: who, which use case, which prompt, which model.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Zoned;
 use voice_core::ports::CallContext;
+use voice_core::private::Private;
 use voice_core::use_case::{CallerProfile, UseCase};
 
 use crate::catalog::prompt::{PromptContext, render};
 
 /// What the service knows of a call once it was answered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PreparedCall {
     pub context: Arc<CallContext>,
     pub use_case: Arc<UseCase>,
@@ -20,6 +22,13 @@ pub struct PreparedCall {
     pub models: Arc<[String]>,
     /// Attributes of `<ConversationRelay>`, rendered.
     pub relay_attributes: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for PreparedCall {
+    /// Leaves out what was rendered with the caller's name.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PreparedCall").field("context", &self.context).finish_non_exhaustive()
+    }
 }
 
 /// Neither the use case nor the service names a model.
@@ -32,8 +41,8 @@ pub struct NoModel(String);
 pub struct Webhook {
     pub call_sid: String,
     pub account_sid: String,
-    pub from: String,
-    pub to: String,
+    pub from: Private<String>,
+    pub to: Private<String>,
 }
 
 const GREETING: &str = "welcomeGreeting";
@@ -54,8 +63,8 @@ impl PreparedCall {
         }
         let context = PromptContext {
             caller: caller.as_deref(),
-            caller_number: &webhook.from,
-            called_number: &webhook.to,
+            caller_number: webhook.from.expose(),
+            called_number: webhook.to.expose(),
             call_sid: &webhook.call_sid,
             use_case: &use_case.name,
             now,
@@ -71,8 +80,8 @@ impl PreparedCall {
         let context = CallContext {
             call_sid: webhook.call_sid,
             account_sid: webhook.account_sid,
-            from: webhook.from.into(),
-            to: webhook.to.into(),
+            from: webhook.from,
+            to: webhook.to,
             use_case: use_case.name.clone(),
             caller,
         };

@@ -14,18 +14,18 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, warn};
 use voice_core::conversation::{Action, Conversation, EndReason, Event};
-use voice_core::history::{History, Record, Sequence};
+use voice_core::history::{History, Record};
 use voice_core::message::{GenerationId, Message, RunId, ToolOutcome};
 use voice_core::ports::{
-    GenerationReport, GenerationRequest, JournaledTurn, ModelEvent, ModelStream, Session, ToolRequest,
-    ToolResult,
+    GenerationReport, GenerationRequest, JournaledTurn, ModelEvent, Session, ToolRequest, ToolResult,
 };
 use voice_core::use_case::Tool;
 use voice_protocols::relay::{Inbound, Outbound};
 
 use super::frame::{CloseCode, Frame, SocketError};
-use super::handshake::{close, setup_fits};
-use super::journal::{Journal, Ownership};
+use super::generation::{LiveGeneration, Report};
+use super::handshake::close;
+use super::journal::{Journal, Standing};
 use super::relay_codec::{from_wire, to_wire};
 use super::{Ports, PreparedCall};
 use crate::metrics::Counter;
@@ -35,8 +35,8 @@ use crate::metrics::Counter;
 pub enum SessionStart {
     /// The call was answered by this process and nothing was said yet.
     Fresh(Session),
-    /// Another session of the call came before.
-    Resumed { epoch: u64, history: History },
+    /// The call was answered, and perhaps carried, by another session. `greeted` when the carrier does not greet any more.
+    Claimed { epoch: u64, history: History, greeted: bool },
 }
 
 /// Everything that can wake a session.
@@ -79,7 +79,8 @@ const GENERATIONS_PER_SESSION: u32 = 1 << 16;
 const READ_AHEAD: usize = 32;
 const TOOL_RESULTS: usize = 32;
 
-/// Runs a session to its end. `socket` is closed afterwards; the journal is written.
+/// Runs a session to its end and closes `socket`, which has shown its `setup` before. The journal may still have to be
+/// written when this returns.
 pub async fn run<S>(
     socket: S,
     call: PreparedCall,
@@ -87,22 +88,22 @@ pub async fn run<S>(
     ports: Ports,
     taken_over: CancellationToken,
     shutting_down: CancellationToken,
-) where
+) -> Journal
+where
     S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
 {
-    let mut socket = socket;
-    if !setup_fits(&mut socket, &call.context.call_sid, &ports).await {
-        ports.metrics.count(Counter::SessionsRefused);
-        close(&mut socket, CloseCode::Policy).await;
-        return;
-    }
     ports.metrics.count(Counter::SessionsStarted);
     let mut session = RelaySession::new(socket, call, start, ports);
     let started = Instant::now();
     let ending = session.converse(&taken_over, &shutting_down).await;
-    let (turns, call_sid) = (session.turns, Arc::clone(&session.call.context));
-    session.finish(ending).await;
-    info!(call.sid = %call_sid.call_sid, ending = ?ending, turns, duration_ms = millis(started.elapsed()), "the session ended");
+    info!(
+        call.sid = %session.call.context.call_sid,
+        ending = ?ending,
+        turns = session.turns,
+        duration_ms = millis(started.elapsed()),
+        "the session ended"
+    );
+    session.finish(ending).await
 }
 
 struct RelaySession<S> {
@@ -126,19 +127,6 @@ struct RelaySession<S> {
     ended: Option<EndReason>,
 }
 
-struct Report {
-    generation: GenerationReport,
-    /// Known once the message is recorded.
-    message: Option<Sequence>,
-}
-
-struct LiveGeneration {
-    id: GenerationId,
-    stream: ModelStream,
-    started: Instant,
-    first_text: Option<Duration>,
-}
-
 impl<S> RelaySession<S>
 where
     S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
@@ -146,17 +134,19 @@ where
     fn new(socket: S, call: PreparedCall, start: SessionStart, ports: Ports) -> Self {
         let call_sid = &call.context.call_sid;
         let use_case = Arc::clone(&call.use_case);
-        let (conversation, ownership) = match start {
+        let (conversation, standing) = match start {
             SessionStart::Fresh(session) => {
-                (Conversation::new(use_case, call.greeting()), Ownership::ToBeClaimed(session))
+                (Conversation::new(use_case, call.greeting()), Standing::ToBeClaimed(session))
             }
-            SessionStart::Resumed { epoch, history } => {
+            SessionStart::Claimed { epoch, history, greeted } => {
                 let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
                 let first_generation = sessions_before.saturating_mul(GENERATIONS_PER_SESSION);
-                (Conversation::resume(use_case, history, first_generation), Ownership::Claimed { epoch })
+                let greeting = call.greeting().filter(|_| !greeted);
+                let conversation = Conversation::resume(use_case, history, first_generation, greeting);
+                (conversation, Standing::Claimed { epoch })
             }
         };
-        let journal = Journal::open(call_sid, ownership, &ports);
+        let journal = Journal::open(call_sid, standing, &ports);
         let now = Instant::now();
         let (to_results, results) = mpsc::channel(TOOL_RESULTS);
         Self {
@@ -186,7 +176,7 @@ where
         shutting_down: &CancellationToken,
     ) -> Ending {
         let mut actions = Vec::new();
-        self.conversation.begin(&mut actions);
+        self.conversation.begin(Instant::now().into_std(), &mut actions);
         self.perform(actions);
         loop {
             if let Err(ending) = self.flush().await {
@@ -237,6 +227,7 @@ where
                 self.last_sign_of_life = Instant::now();
                 return self.take_message(&text);
             }
+            SessionInput::Frame(Some(Ok(Frame::Binary))) => return self.refuse_message(),
             SessionInput::Frame(Some(Ok(Frame::Other | Frame::Ping))) => {
                 self.last_sign_of_life = Instant::now();
             }
@@ -271,11 +262,7 @@ where
 
     fn take_message(&mut self, text: &str) -> Option<Ending> {
         let parsed = if text.len() > LARGEST_MESSAGE { None } else { Inbound::parse(text).ok() };
-        let Some(message) = parsed else {
-            self.ports.metrics.count(Counter::FramesMalformed);
-            self.malformed_in_a_row += 1;
-            return (self.malformed_in_a_row >= MOST_MALFORMED).then_some(Ending::ProtocolBroken);
-        };
+        let Some(message) = parsed else { return self.refuse_message() };
         self.malformed_in_a_row = 0;
         match &message {
             Inbound::Unknown { .. } => self.ports.metrics.count(Counter::FramesUnknown),
@@ -295,6 +282,13 @@ where
             self.handle(event);
         }
         None
+    }
+
+    /// Counts a message that cannot be understood; too many in a row end the session.
+    fn refuse_message(&mut self) -> Option<Ending> {
+        self.ports.metrics.count(Counter::FramesMalformed);
+        self.malformed_in_a_row += 1;
+        (self.malformed_in_a_row >= MOST_MALFORMED).then_some(Ending::ProtocolBroken)
     }
 
     /// Takes an event of the model and those that are ready behind it, so that they go out together.
@@ -329,6 +323,12 @@ where
                 report.model = Some(completion.model);
                 report.stop_reason = Some(completion.stop_reason);
                 report.usage = completion.usage;
+                if let Some(usage) = completion.usage {
+                    self.ports
+                        .metrics
+                        .add(Counter::TokensIn, usage.input + usage.cache_read + usage.cache_write);
+                    self.ports.metrics.add(Counter::TokensOut, usage.output);
+                }
                 self.report = Some(Report { generation: report, message: None });
                 self.handle(Event::GenerationFinished { generation });
             }
@@ -459,7 +459,7 @@ where
         }
     }
 
-    async fn finish(mut self, ending: Ending) {
+    async fn finish(mut self, ending: Ending) -> Journal {
         if !self.conversation.is_ended() {
             self.handle(Event::CallerHungUp);
         }
@@ -475,17 +475,7 @@ where
             Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
             Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
         }
-        self.journal.close().await;
-    }
-}
-
-impl LiveGeneration {
-    fn report(&self) -> GenerationReport {
-        GenerationReport {
-            first_text: self.first_text,
-            duration: self.started.elapsed(),
-            ..GenerationReport::default()
-        }
+        self.journal
     }
 }
 

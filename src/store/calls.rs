@@ -1,23 +1,31 @@
 //! Sessions and turns: the durable record of calls.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::builders::ConditionCheckBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use voice_core::history::Sequence;
 use voice_core::message::Message;
 use voice_core::ports::{
-    BoxFuture, CallStore, GenerationReport, JournaledTurn, KnownSession, Session, StoreError, StoreErrorKind,
+    BoxFuture, CallStore, Claim, GenerationReport, Journaled, JournaledTurn, KnownSession, Ownership,
+    Session, StoreError, StoreErrorKind,
 };
 use voice_core::private::Private;
 
 use super::chat::{from_chat, to_chat};
 use super::failure::{store_error, unless_conflict};
+use super::runs::outcome;
 use super::{
     DynamoDbStore, Item, expire_at, from_attribute, is_expired, now_seconds, number, text, to_attribute,
 };
 
 const SESSION: &str = "connection";
 const TURN_PREFIX: &str = "chat::";
+pub(super) const RUN_PREFIX: &str = "tool::";
 
 impl CallStore for DynamoDbStore {
     fn open_session(&self, session: Session) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -40,18 +48,23 @@ impl CallStore for DynamoDbStore {
         &'a self,
         call_sid: &'a str,
         owner: &'a str,
-    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
+        claim: Claim,
+    ) -> BoxFuture<'a, Result<Ownership, StoreError>> {
         Box::pin(async move {
+            let (update, condition) = match claim {
+                // A claim whose answer was lost is repeated, and must not count twice.
+                Claim::First => {
+                    ("SET epoch = :one, #owner = :owner, #status = :live", "epoch = :zero OR #owner = :owner")
+                }
+                Claim::Next => (
+                    "SET epoch = epoch + :one, #owner = :owner, #status = :live",
+                    "attribute_exists(pk) AND epoch >= :zero",
+                ),
+            };
             let result = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .key("pk", text(call_sid))
-                .key("sk", text(SESSION))
-                .update_expression(
-                    "SET epoch = if_not_exists(epoch, :zero) + :one, #owner = :owner, #status = :live",
-                )
-                .condition_expression("attribute_exists(pk) AND expireAt >= :now")
+                .update_session(call_sid)
+                .update_expression(update)
+                .condition_expression(format!("({condition}) AND expireAt >= :now"))
                 .expression_attribute_names("#owner", "owner")
                 .expression_attribute_names("#status", "status")
                 .expression_attribute_values(":zero", number(0))
@@ -59,7 +72,35 @@ impl CallStore for DynamoDbStore {
                 .expression_attribute_values(":owner", text(owner))
                 .expression_attribute_values(":live", text("in-progress"))
                 .expression_attribute_values(":now", number(now_seconds()))
-                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .send()
+                .await;
+            match result {
+                Ok(output) => {
+                    Ok(output.attributes.map_or(Ownership::NoSuchCall, |item| Ownership::Ours(known(&item))))
+                }
+                Err(error) => match error.as_service_error() {
+                    Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                        let exists = failed.item().is_some_and(|item| !is_expired(item));
+                        Ok(if exists { Ownership::Overtaken } else { Ownership::NoSuchCall })
+                    }
+                    _ => Err(store_error(error)),
+                },
+            }
+        })
+    }
+
+    fn count_resume<'a>(
+        &'a self,
+        call_sid: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
+        Box::pin(async move {
+            let result = self
+                .update_session(call_sid)
+                .update_expression("ADD resumes :one")
+                .condition_expression("attribute_exists(pk) AND expireAt >= :now")
+                .expression_attribute_values(":one", number(1))
+                .expression_attribute_values(":now", number(now_seconds()))
                 .send()
                 .await;
             match result.map_err(store_error) {
@@ -70,30 +111,10 @@ impl CallStore for DynamoDbStore {
         })
     }
 
-    fn read_session<'a>(
-        &'a self,
-        call_sid: &'a str,
-    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async move {
-            let request = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .key("pk", text(call_sid))
-                .key("sk", text(SESSION));
-            let output = request.consistent_read(true).send().await.map_err(store_error)?;
-            Ok(output.item.filter(|item| !is_expired(item)).map(|item| known(&item)))
-        })
-    }
-
     fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let result = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .key("pk", text(call_sid))
-                .key("sk", text(SESSION))
+                .update_session(call_sid)
                 .update_expression("SET #status = :ended, endedAt = :now")
                 .condition_expression("epoch = :epoch")
                 .expression_attribute_names("#status", "status")
@@ -113,50 +134,60 @@ impl CallStore for DynamoDbStore {
         turn: JournaledTurn,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let item = self.turn_item(call_sid, epoch, &turn)?;
-            let result = self
-                .client
-                .put_item()
+            let still_ours = self
+                .session_check(call_sid)
+                .condition_expression("epoch = :epoch")
+                .expression_attribute_values(":epoch", number(epoch));
+            let put = Put::builder()
                 .table_name(&self.table)
-                .set_item(Some(item))
-                // Who came later owns the call: an owner with a lower epoch must not write over it.
-                .condition_expression("attribute_not_exists(pk) OR epoch <= :epoch")
-                .expression_attribute_values(":epoch", number(epoch))
-                .send()
-                .await;
-            result.map(drop).map_err(store_error)
+                .set_item(Some(self.turn_item(call_sid, epoch, &turn)?));
+            self.write_if(still_ours, put).await.map(drop)
         })
     }
 
-    fn read_turns<'a>(
-        &'a self,
-        call_sid: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(Sequence, Message)>, StoreError>> {
+    fn read_journal<'a>(&'a self, call_sid: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>> {
         Box::pin(async move {
             let mut pages = self
                 .client
                 .query()
                 .table_name(&self.table)
-                .key_condition_expression("pk = :call AND begins_with(sk, :turns)")
+                .key_condition_expression("pk = :call AND sk BETWEEN :first AND :last")
                 .expression_attribute_values(":call", text(call_sid))
-                .expression_attribute_values(":turns", text(TURN_PREFIX))
+                .expression_attribute_values(":first", text(TURN_PREFIX))
+                .expression_attribute_values(":last", text(format!("{RUN_PREFIX}\u{10ffff}")))
                 .consistent_read(true)
                 .into_paginator()
                 .items()
                 .send();
-            let mut turns = Vec::new();
+            let mut journaled = Journaled::default();
             while let Some(item) = pages.next().await {
                 let item = item.map_err(store_error)?;
                 if !is_expired(&item) {
-                    turns.extend(turn(item)?);
+                    // What cannot be read must not cost the rest.
+                    journaled.turns.extend(turn(&item));
+                    journaled.outcomes.extend(outcome(&item));
                 }
             }
-            Ok(turns)
+            Ok(journaled)
         })
     }
 }
 
 impl DynamoDbStore {
+    fn update_session(&self, call_sid: &str) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(call_sid))
+            .key("sk", text(SESSION))
+            .return_values(ReturnValue::AllNew)
+    }
+
+    /// A condition on a call's session, to be part of a transaction.
+    pub(super) fn session_check(&self, call_sid: &str) -> ConditionCheckBuilder {
+        ConditionCheck::builder().table_name(&self.table).key("pk", text(call_sid)).key("sk", text(SESSION))
+    }
+
     fn session_item(&self, session: &Session) -> Item {
         let call = &session.call;
         let now = Timestamp::now();
@@ -235,12 +266,11 @@ fn generation(report: &GenerationReport) -> Value {
 
 fn known(item: &Item) -> KnownSession {
     let field = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+    let count =
+        |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default();
     KnownSession {
-        epoch: item
-            .get("epoch")
-            .and_then(|value| value.as_n().ok())
-            .and_then(|epoch| epoch.parse().ok())
-            .unwrap_or(1),
+        epoch: count("epoch"),
+        resumes: count("resumes"),
         started_at: field("startedAt"),
         use_case: field("useCase"),
         account_sid: field("accountSid"),
@@ -250,12 +280,8 @@ fn known(item: &Item) -> KnownSession {
 }
 
 /// A message of which nothing was heard has no `chat` and is no part of the dialogue.
-fn turn(mut item: Item) -> Result<Option<(Sequence, Message)>, StoreError> {
-    let sequence = item
-        .get("sk")
-        .and_then(|sk| sk.as_s().ok())
-        .and_then(|sk| sk.strip_prefix(TURN_PREFIX))
-        .and_then(|sequence| sequence.parse().ok());
-    let chat = item.remove("chat").map(from_attribute).transpose()?;
-    Ok(sequence.zip(chat.as_ref().and_then(from_chat)))
+fn turn(item: &Item) -> Option<(Sequence, Message)> {
+    let sequence = item.get("sk")?.as_s().ok()?.strip_prefix(TURN_PREFIX)?.parse().ok()?;
+    let chat = from_attribute(item.get("chat")?.clone()).ok()?;
+    Some((sequence, from_chat(&chat)?))
 }

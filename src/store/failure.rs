@@ -1,6 +1,7 @@
 //! What a failed request to DynamoDB means to its caller.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use voice_core::ports::{StoreError, StoreErrorKind};
 
 /// Error codes after which the same request may succeed.
@@ -27,6 +28,28 @@ where
         },
         SdkError::ConstructionFailure(_) => StoreErrorKind::Refused,
         _ => StoreErrorKind::Unavailable,
+    };
+    StoreError { kind, source: Some(Box::new(error)) }
+}
+
+/// A transaction tells for each of its parts why it was cancelled.
+pub(super) fn transaction_error(error: SdkError<TransactWriteItemsError>) -> StoreError {
+    let reasons = match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            cancelled.cancellation_reasons()
+        }
+        _ => return store_error(error),
+    };
+    let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.code()).collect();
+    let passing = |code: &&str| {
+        matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
+    };
+    let kind = if codes.contains(&"ConditionalCheckFailed") {
+        StoreErrorKind::Conflict
+    } else if codes.iter().any(passing) {
+        StoreErrorKind::Unavailable
+    } else {
+        StoreErrorKind::Refused
     };
     StoreError { kind, source: Some(Box::new(error)) }
 }

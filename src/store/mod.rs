@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::builders::{ConditionCheckBuilder, PutBuilder};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use voice_core::ports::{StoreError, StoreErrorKind};
@@ -31,6 +33,18 @@ pub struct DynamoDbStore {
 impl DynamoDbStore {
     pub fn new(client: Client, table: String, keep_calls: Duration) -> Self {
         Self { client, table, keep_calls }
+    }
+}
+
+impl DynamoDbStore {
+    /// Writes an item if a condition on another item holds; [`StoreErrorKind::Conflict`] if it does not, or if the item's
+    /// own condition does not.
+    async fn write_if(&self, condition: ConditionCheckBuilder, put: PutBuilder) -> Result<(), StoreError> {
+        let condition =
+            TransactWriteItem::builder().condition_check(condition.build().map_err(not_built)?).build();
+        let put = TransactWriteItem::builder().put(put.build().map_err(not_built)?).build();
+        let request = self.client.transact_write_items().transact_items(condition).transact_items(put);
+        request.send().await.map(drop).map_err(failure::transaction_error)
     }
 }
 
@@ -73,6 +87,10 @@ fn from_item(item: Item) -> Result<Map<String, Value>, StoreError> {
 
 fn from_attribute(value: AttributeValue) -> Result<Value, StoreError> {
     serde_dynamo::from_attribute_value(value).map_err(not_understood)
+}
+
+fn not_built(error: BuildError) -> StoreError {
+    StoreError { kind: StoreErrorKind::Refused, source: Some(Box::new(error)) }
 }
 
 fn not_understood(error: serde_dynamo::Error) -> StoreError {

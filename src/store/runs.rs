@@ -1,52 +1,51 @@
 //! Tool runs: claimed before they start, completed after.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 use voice_core::message::{RunId, ToolOutcome};
-use voice_core::ports::{BoxFuture, RunClaim, RunStore, StoreError};
+use voice_core::ports::{BoxFuture, RunClaim, RunStore, StoreError, StoreErrorKind};
 
+use super::calls::RUN_PREFIX;
 use super::chat::{from_tool_result, to_tool_result};
 use super::failure::store_error;
-use super::{DynamoDbStore, Item, expire_at, from_attribute, text, to_attribute};
+use super::{DynamoDbStore, Item, expire_at, from_attribute, number, text, to_attribute};
 
 impl RunStore for DynamoDbStore {
     fn claim_run<'a>(
         &'a self,
         call_sid: &'a str,
+        owner: &'a str,
         run: &'a RunId,
         tool: &'a str,
     ) -> BoxFuture<'a, Result<RunClaim, StoreError>> {
         Box::pin(async move {
+            let claim = uuid::Uuid::new_v4().to_string();
+            // The first claim on a call is written behind it, so that nobody may own it yet.
+            let still_ours = self
+                .session_check(call_sid)
+                .condition_expression("attribute_not_exists(pk) OR epoch = :zero OR #owner = :owner")
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_values(":zero", number(0))
+                .expression_attribute_values(":owner", text(owner));
             let item = Item::from([
                 ("pk".to_owned(), text(call_sid)),
                 ("sk".to_owned(), text(sort_key(run))),
                 ("tool".to_owned(), text(tool)),
+                ("claim".to_owned(), text(&claim)),
                 ("status".to_owned(), text("running")),
                 ("startedAt".to_owned(), text(Timestamp::now().to_string())),
                 ("expireAt".to_owned(), expire_at(self.keep_calls)),
             ]);
-            let result = self
-                .client
-                .put_item()
+            let put = Put::builder()
                 .table_name(&self.table)
                 .set_item(Some(item))
-                .condition_expression("attribute_not_exists(pk)")
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-                .send()
-                .await;
-            let Err(error) = result else {
-                return Ok(RunClaim::Granted);
-            };
-            match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(taken)) => {
-                    let outcome = taken.item().and_then(|item| item.get("outcome")).cloned();
-                    let outcome = outcome.map(from_attribute).transpose()?;
-                    let outcome =
-                        outcome.as_ref().and_then(|value| from_tool_result(value.get("toolResult")?));
-                    Ok(outcome.map_or(RunClaim::Unknown, RunClaim::Completed))
+                .condition_expression("attribute_not_exists(pk)");
+            match self.write_if(still_ours, put).await {
+                Ok(()) => Ok(RunClaim::Granted),
+                Err(StoreError { kind: StoreErrorKind::Conflict, .. }) => {
+                    self.standing_claim(call_sid, run, &claim).await
                 }
-                _ => Err(store_error(error)),
+                Err(error) => Err(error),
             }
         })
     }
@@ -76,6 +75,31 @@ impl RunStore for DynamoDbStore {
     }
 }
 
+impl DynamoDbStore {
+    /// What stands in the way of a claim.
+    async fn standing_claim(&self, call_sid: &str, run: &RunId, claim: &str) -> Result<RunClaim, StoreError> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(call_sid))
+            .key("sk", text(sort_key(run)));
+        let output = request.consistent_read(true).send().await.map_err(store_error)?;
+        let Some(item) = output.item else { return Ok(RunClaim::Overtaken) };
+        // A claim whose answer was lost was repeated by the SDK, and met itself.
+        if item.get("claim").and_then(|value| value.as_s().ok()).is_some_and(|standing| standing == claim) {
+            return Ok(RunClaim::Granted);
+        }
+        Ok(outcome(&item).map_or(RunClaim::Unknown, RunClaim::Completed))
+    }
+}
+
+/// The outcome of a run that is completed.
+pub(super) fn outcome(item: &Item) -> Option<ToolOutcome> {
+    let outcome = from_attribute(item.get("outcome")?.clone()).ok()?;
+    from_tool_result(outcome.get("toolResult")?)
+}
+
 fn sort_key(run: &RunId) -> String {
-    format!("tool::{}::{}", run.generation, run.call.0)
+    format!("{RUN_PREFIX}{}::{}", run.generation, run.call.0)
 }

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, error, info, warn};
 use voice_core::message::{OutcomeStatus, ToolOutcome};
 use voice_core::ports::{
     BoxFuture, Effect, RecordStore, RunClaim, RunStore, ToolRequest, ToolResult, ToolRunner,
 };
 
 use crate::metrics::{Counter, Metrics};
+use crate::telemetry::causes;
 
 /// What a handler gives back: the outcome's content, or a reason that the model can speak about.
 type HandlerResult = Result<Value, String>;
@@ -50,11 +52,20 @@ pub struct Tools {
     runs: Arc<dyn RunStore>,
     records: Arc<dyn RecordStore>,
     metrics: Metrics,
+    tasks: TaskTracker,
+    /// Names this process in the table.
+    owner: Arc<str>,
 }
 
 impl Tools {
-    pub fn new(runs: Arc<dyn RunStore>, records: Arc<dyn RecordStore>, metrics: Metrics) -> Self {
-        Self { runs, records, metrics }
+    pub fn new(
+        runs: Arc<dyn RunStore>,
+        records: Arc<dyn RecordStore>,
+        metrics: Metrics,
+        tasks: TaskTracker,
+        owner: Arc<str>,
+    ) -> Self {
+        Self { runs, records, metrics, tasks, owner }
     }
 
     async fn run_to_outcome(&self, request: &ToolRequest) -> ToolResult {
@@ -69,7 +80,8 @@ impl Tools {
             error!(call.sid = %request.call.call_sid, tool = %request.tool.name, "the tool names a handler that does not exist");
             return failed("This tool is not available.".to_owned());
         };
-        match self.runs.claim_run(&request.call.call_sid, &request.run, &request.tool.name).await {
+        match self.runs.claim_run(&request.call.call_sid, &self.owner, &request.run, &request.tool.name).await
+        {
             Ok(RunClaim::Granted) => {}
             Ok(RunClaim::Completed(outcome)) => {
                 return ToolResult { outcome, effect: None };
@@ -77,8 +89,9 @@ impl Tools {
             Ok(RunClaim::Unknown) => {
                 return failed("This was begun before, and whether it was done is not known.".to_owned());
             }
+            Ok(RunClaim::Overtaken) => return failed("Not done: the call has moved elsewhere.".to_owned()),
             Err(error) => {
-                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, %error, "a tool run could not be claimed");
+                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, error = %causes(&error), "a tool run could not be claimed");
                 return failed("Not done: our records are out of reach at the moment.".to_owned());
             }
         }
@@ -87,7 +100,7 @@ impl Tools {
             Ok(content) => ToolOutcome::success(request.run.call.clone(), content),
             Err(reason) => ToolOutcome::error(request.run.call.clone(), reason),
         };
-        self.record(request, &outcome).await;
+        self.record(request, &outcome);
         ToolResult { outcome, effect }
     }
 
@@ -104,17 +117,19 @@ impl Tools {
         }
     }
 
-    async fn record(&self, request: &ToolRequest, outcome: &ToolOutcome) {
-        let recorded = self.runs.complete_run(&request.call.call_sid, &request.run, outcome);
-        match timeout(RECORDING, recorded).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, %error, "a tool's outcome was not recorded");
-            }
-            Err(_) => {
-                warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, "recording a tool's outcome took too long");
-            }
-        }
+    /// Writes the outcome behind the run: the model need not wait for it, and it is written although the caller hangs up.
+    fn record(&self, request: &ToolRequest, outcome: &ToolOutcome) {
+        let (runs, call, run, outcome) =
+            (Arc::clone(&self.runs), Arc::clone(&request.call), request.run.clone(), outcome.clone());
+        let record = async move {
+            let failure = match timeout(RECORDING, runs.complete_run(&call.call_sid, &run, &outcome)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => causes(&error).to_string(),
+                Err(_) => "it took too long".to_owned(),
+            };
+            warn!(call.sid = %call.call_sid, generation = %run.generation, error = failure, "a tool's outcome was not recorded");
+        };
+        self.tasks.spawn(record.in_current_span());
     }
 }
 

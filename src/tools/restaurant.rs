@@ -38,7 +38,7 @@ pub(super) async fn place_order(records: &dyn RecordStore, request: &ToolRequest
     match records.put_record(item(request, &order, address), Some(KEEP_ORDERS)).await {
         Ok(()) => Ok(json!({ "message": "Your order has been accepted." })),
         Err(error) => {
-            tracing::error!(call.sid = %request.call.call_sid, %error, "an order was not saved");
+            tracing::error!(call.sid = %request.call.call_sid, error = %crate::telemetry::causes(&error), "an order was not saved");
             Err("The order could not be saved. Apologise, and ask the caller to try again in a moment."
                 .to_owned())
         }

@@ -1,16 +1,20 @@
 //! The voice webhook over real HTTP: who may ask, who answers, and what the TwiML says.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use rehearsal::twilio::{CallOptions, CallerAct};
-use serde_json::{Value, json};
-use trunkline::metrics::Counter;
+use serde_json::{Map, Value, json};
+use tokio_util::task::TaskTracker;
+use trunkline::catalog::Catalog;
+use trunkline::metrics::{Counter, Metrics};
 use trunkline_dev::stage::{Stage, TABLE};
+use voice_core::ports::{BoxFuture, RecordStore, StoreError};
 
 use crate::support::{
-    AT_ONCE, CALLED, CALLER, DEFAULT, SOON, all_items, bedrock, call_with, every_request_was_valid, get, item,
-    phone_number, profile, put, stage, stage_with, use_case, webhook,
+    AT_ONCE, CALLED, CALLER, DEFAULT, SOON, all_items, bedrock, call_with, every_request_was_valid, get,
+    item, phone_number, profile, put, sdk_item, stage, stage_with, use_case, webhook,
 };
 
 fn reception() -> Value {
@@ -175,20 +179,29 @@ async fn the_items_of_the_original_answer_calls_as_they_are() {
     for name in ["restaurantOrderingUseCase", "albertEinsteinUseCase", "user-profile"] {
         put_original(&stage, name).await;
     }
-    for (use_case, beginning) in [
-        ("restaurantOrderingUseCase", "You are the voice of a small pizza place"),
-        ("albertEinsteinUseCase", "You speak as the physicist.\nKeep it short."),
+    let grace = CallOptions { from: "+14155550142".to_owned(), ..CallOptions::default() };
+    let einstein = Some("albertEinsteinUseCase".to_owned());
+    for (options, beginning) in [
+        (
+            grace.clone(),
+            "# Task\nYou take pizza orders for \"Test Kitchen\" over the telephone.\n\nIt is now ",
+        ),
+        (CallOptions { use_case: einstein, ..grace }, "You speak as the physicist.\nKeep it short."),
     ] {
-        let options = CallOptions { use_case: Some(use_case.to_owned()), ..CallOptions::default() };
         let mut call = call_with(&stage, AT_ONCE, options).await;
         call.act(CallerAct::Say("Hello".to_owned())).await.unwrap();
         call.agent_turn(SOON).await.unwrap();
         let request = bedrock(&stage).requests().pop().expect("the model was asked");
-        let system = request.body["system"][0]["text"].as_str().unwrap().to_owned();
-        assert!(system.starts_with(beginning), "{use_case}: {system}");
-        assert!(!system.contains("\\n") && !system.ends_with('"'), "{use_case}: {system}");
+        let system = request.body["system"][0]["text"].as_str().unwrap();
+        assert!(system.starts_with(beginning), "{system}");
+        assert!(!system.contains("\\n") && !system.contains("<<"), "{system}");
         assert!(!request.body["toolConfig"]["tools"].as_array().unwrap().is_empty());
     }
+    let first = bedrock(&stage).requests().remove(0);
+    assert!(
+        first.body["system"][0]["text"].as_str().unwrap().contains("Grace"),
+        "the profile is in the prompt"
+    );
     every_request_was_valid(&stage);
 }
 
@@ -196,25 +209,64 @@ async fn the_items_of_the_original_answer_calls_as_they_are() {
 async fn put_original(stage: &Stage, name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/original/{name}.json"));
     let text = std::fs::read_to_string(&path).expect("the fixture is there");
-    let Value::Object(fields) = serde_json::from_str(&text).expect("the fixture is JSON") else {
-        panic!("{name} is no item");
-    };
-    let item = fields.into_iter().map(|(name, value)| (name, attribute(&value))).collect();
+    let item = sdk_item(&serde_json::from_str(&text).expect("the fixture is JSON"));
     let client = stage.dynamodb.client().await;
     client.put_item().table_name(TABLE).set_item(Some(item)).send().await.expect("the item is written");
 }
 
-/// DynamoDB JSON as the SDK has it.
-fn attribute(value: &Value) -> AttributeValue {
-    let (kind, value) = value.as_object().and_then(|typed| typed.iter().next()).expect("a typed value");
-    match (kind.as_str(), value) {
-        ("S", Value::String(text)) => AttributeValue::S(text.clone()),
-        ("N", Value::String(number)) => AttributeValue::N(number.clone()),
-        ("BOOL", Value::Bool(value)) => AttributeValue::Bool(*value),
-        ("L", Value::Array(values)) => AttributeValue::L(values.iter().map(attribute).collect()),
-        ("M", Value::Object(fields)) => {
-            AttributeValue::M(fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
-        }
-        other => panic!("no fixture has such a value: {other:?}"),
+/// A table of one record, which an operator edits while calls come in.
+#[derive(Clone, Debug, Default)]
+struct Drawer(Arc<Mutex<Option<Map<String, Value>>>>);
+
+impl Drawer {
+    fn put(&self, record: Value) {
+        let Value::Object(record) = record else { panic!("a record is an object") };
+        *self.0.lock().unwrap() = Some(record);
     }
+}
+
+impl RecordStore for Drawer {
+    fn get_record<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Map<String, Value>>, StoreError>> {
+        Box::pin(async { Ok(self.0.lock().unwrap().clone()) })
+    }
+
+    fn put_record(
+        &self,
+        _: Map<String, Value>,
+        _: Option<Duration>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        panic!("a catalog only reads")
+    }
+
+    fn list_records<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
+        panic!("a catalog reads single records")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_use_case_that_is_broken_later_keeps_its_last_good_version() {
+    let (drawer, metrics) = (Drawer::default(), Metrics::default());
+    let catalog = Catalog::new(Arc::new(drawer.clone()), &TaskTracker::new(), metrics.clone(), |_| true);
+    let title = async || catalog.use_case(DEFAULT).await.map(|use_case| use_case.title.clone());
+    drawer.put(use_case(DEFAULT, json!({ "title": "good" })));
+    assert_eq!(title().await.unwrap().as_deref(), Some("good"));
+    drawer.put(use_case(DEFAULT, json!({ "title": "broken", "tools": "[{" })));
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(title().await.unwrap().as_deref(), Some("good"));
+    assert_eq!(metrics.value(Counter::UseCasesBroken), 1);
+    drawer.put(use_case(DEFAULT, json!({ "title": "mended" })));
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(title().await.unwrap().as_deref(), Some("mended"));
+}
+
+#[tokio::test]
+async fn a_use_case_that_was_never_good_is_an_apology() {
+    let stage = stage([use_case(DEFAULT, json!({ "tools": "[{" }))]).await;
+    webhook(&stage, "/twiml").post().await.farewell();
+    assert_eq!(stage.metrics.value(Counter::UseCasesBroken), 1);
+    assert_eq!(stage.metrics.value(Counter::CallsApologised), 1);
 }

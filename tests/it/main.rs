@@ -1,4 +1,19 @@
 //! The service whole, between stand-ins: one binary, one module for each subject.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is tests; clippy takes only functions marked as such for tests"
+)]
+
 mod answering;
+mod architecture;
+mod bad_input;
+mod command_line;
+mod conversing;
+mod failing_models;
+mod privacy;
+mod requests;
+mod scenarios;
+mod socket;
 mod support;
+mod tool_rounds;

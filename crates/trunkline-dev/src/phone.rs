@@ -1,12 +1,16 @@
 //! A telephone in the terminal: what you type is said, what the agent says appears as it comes.
 
-use std::io::{IsTerminal, Write};
+mod screen;
+
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use rehearsal::twilio::{Call, CallEvent, CallOptions, CallerAct, Carrier, Party};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::sleep_until;
+
+use screen::Screen;
 
 /// How a call from the terminal is made.
 #[derive(Clone, Debug)]
@@ -16,11 +20,10 @@ pub struct PhoneOptions {
     pub use_case: Option<String>,
 }
 
-const HELP: &str = "\
-  type a sentence   say it (over the agent, if it is speaking)
+const HELP: &str = "  type a sentence   say it; while the agent is speaking, that interrupts it
   !                 interrupt without a word
-  #5  ##  #*        press a key
-  /hangup           hang up (or end of input)
+  #5  ##  #415      press a key, or several
+  /hangup           hang up; so do Ctrl-C and Ctrl-D
   /help             this";
 
 /// When input is a file, the next line is said after the agent has been quiet for this long.
@@ -30,7 +33,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Waiting for what happens next has no end of its own; the call has.
 const LONGEST_CALL: Duration = Duration::from_hours(4);
 
-/// Makes a call and holds it until it ends.
+/// Makes a call and holds it until it ends. Fails when the call was not taken, or broke down.
 pub async fn call(carrier: &Carrier, options: PhoneOptions) -> anyhow::Result<()> {
     let interactive = std::io::stdin().is_terminal();
     let call_options = CallOptions {
@@ -39,24 +42,18 @@ pub async fn call(carrier: &Carrier, options: PhoneOptions) -> anyhow::Result<()
         use_case: options.use_case,
         ..CallOptions::default()
     };
-    let call = carrier.call(call_options).await?;
+    let call = carrier.call(call_options).await.context("is the service running? It could not be called")?;
     let mut phone = Phone {
-        screen: Screen { line: Line::Empty },
+        screen: Screen::new(),
         lines: BufReader::new(tokio::io::stdin()).lines(),
         input: if interactive { Input::Typed } else { Input::Piped { ready: None } },
         said_at: None,
+        trouble: None,
         call,
-        refused: false,
     };
-    phone.screen.note(&format!("calling as {} ({HELP_HINT})", phone.call.sid));
-    phone.talk().await?;
-    if phone.refused {
-        bail!("the service did not take the call");
-    }
-    Ok(())
+    phone.screen.note(&format!("calling as {} (/help for help)", phone.call.sid));
+    phone.talk().await
 }
-
-const HELP_HINT: &str = "/help for help";
 
 struct Phone {
     call: Call,
@@ -65,7 +62,8 @@ struct Phone {
     input: Input,
     /// When the caller last said something that the agent has not answered.
     said_at: Option<Instant>,
-    refused: bool,
+    /// What the service did wrong last.
+    trouble: Option<Trouble>,
 }
 
 /// Where the caller's words come from.
@@ -77,6 +75,21 @@ enum Input {
         ready: Option<tokio::time::Instant>,
     },
     Ended,
+}
+
+enum Trouble {
+    /// The webhook was answered with this status.
+    Refused(u16),
+    Protocol(String),
+}
+
+/// What a line that the caller entered asks for.
+enum Command {
+    Act(Vec<CallerAct>),
+    Help,
+    /// It cannot be done; why.
+    Unclear(&'static str),
+    Nothing,
 }
 
 impl Phone {
@@ -91,54 +104,63 @@ impl Phone {
             tokio::select! {
                 biased;
                 event = self.call.next_event(LONGEST_CALL) => {
-                    if self.show(event?) {
-                        return Ok(());
+                    if let Some((by, reason)) = self.show(event?) {
+                        return self.end(by, &reason);
                     }
                 }
+                pressed = tokio::signal::ctrl_c() => {
+                    pressed.context("signals cannot be listened for")?;
+                    if matches!(self.input, Input::Ended) {
+                        // The service has been given its chance to end the call well.
+                        return Ok(());
+                    }
+                    self.hang_up().await?;
+                }
                 line = async { sleep_until(read_at).await; self.lines.next_line().await }, if may_read => {
-                    self.take(line?).await?;
+                    match line? {
+                        Some(line) => self.take(line.trim()).await?,
+                        None => self.hang_up().await?,
+                    }
                 }
             }
         }
+    }
+
+    async fn hang_up(&mut self) -> anyhow::Result<()> {
+        self.screen.end_line();
+        self.input = Input::Ended;
+        self.call.act(CallerAct::HangUp).await
     }
 
     /// Does what the caller typed.
-    async fn take(&mut self, line: Option<String>) -> anyhow::Result<()> {
-        let piped = matches!(self.input, Input::Piped { .. });
-        let Some(line) = line else {
-            self.input = Input::Ended;
-            return self.call.act(CallerAct::HangUp).await;
-        };
-        let line = line.trim();
-        let act = match line {
-            "" => return Ok(()),
-            "/help" => {
-                self.screen.note(HELP);
-                return Ok(());
+    async fn take(&mut self, line: &str) -> anyhow::Result<()> {
+        match &mut self.input {
+            Input::Piped { ready } => {
+                *ready = Some(tokio::time::Instant::now() + SILENCE);
+                self.screen.own(&format!("caller: {line}"));
             }
-            "/hangup" => CallerAct::HangUp,
-            "!" => CallerAct::Interrupt,
-            _ => match line.strip_prefix('#').map(|keys| keys.chars().collect::<Vec<_>>()) {
-                Some(keys) if keys.len() == 1 => CallerAct::Press(keys[0]),
-                Some(_) => {
-                    self.screen.note("a key is # and one of 0-9 * #");
-                    return Ok(());
+            Input::Typed | Input::Ended => self.screen.entered(),
+        }
+        match Command::read(line) {
+            Command::Act(acts) if acts == [CallerAct::HangUp] => return self.hang_up().await,
+            Command::Act(acts) => {
+                let wants_answer = |act: &CallerAct| matches!(act, CallerAct::Say(_) | CallerAct::Press(_));
+                if acts.iter().any(wants_answer) {
+                    self.said_at = Some(Instant::now());
                 }
-                None => CallerAct::Say(line.to_owned()),
-            },
-        };
-        if piped {
-            self.screen.own(&format!("caller: {line}"));
-            self.input = Input::Piped { ready: Some(tokio::time::Instant::now() + SILENCE) };
+                for act in acts {
+                    self.call.act(act).await?;
+                }
+            }
+            Command::Help => self.screen.own(HELP),
+            Command::Unclear(reason) => self.screen.note(reason),
+            Command::Nothing => {}
         }
-        if matches!(act, CallerAct::Say(_) | CallerAct::Press(_)) {
-            self.said_at = Some(Instant::now());
-        }
-        self.call.act(act).await
+        Ok(())
     }
 
-    /// Shows what happened; true when the call is over.
-    fn show(&mut self, event: CallEvent) -> bool {
+    /// Shows what happened; who hung up and why when the call is over.
+    fn show(&mut self, event: CallEvent) -> Option<(Party, String)> {
         match event {
             CallEvent::Greeting(text) => self.screen.own(&format!("agent:  {text}")),
             CallEvent::Token { text, last, at } => {
@@ -146,90 +168,115 @@ impl Phone {
                 self.screen.token(&text, latency, last);
             }
             CallEvent::Interrupted { heard } => {
-                let heard =
-                    if heard.is_empty() { "nothing of the clause".to_owned() } else { format!("{heard:?}") };
+                let heard = match heard.trim() {
+                    "" => "nothing of the clause".to_owned(),
+                    heard => format!("{heard:?}"),
+                };
                 self.screen.note(&format!("interrupted; heard {heard}"));
             }
             CallEvent::Spoken(text) => self.screen.own(&format!("voice:  {text}")),
             CallEvent::Dialled(target) => self.screen.note(&format!("dialling {target}")),
             CallEvent::Digits(digits) => self.screen.note(&format!("the agent presses {digits}")),
             CallEvent::Ignored(what) => self.screen.note(&format!("not delivered to the agent: {what}")),
-            CallEvent::Protocol(problem) => self.screen.note(&format!("protocol: {problem}")),
-            CallEvent::Refused { status } => {
-                self.refused = true;
-                self.screen.note(&format!("the webhook was answered with {status}"));
-            }
+            CallEvent::Protocol(problem) => self.protocol(problem),
+            CallEvent::Refused { status } => self.trouble = Some(Trouble::Refused(status)),
             CallEvent::SessionEnded { status, handoff_data, .. } => {
                 let data = handoff_data.map(|data| format!(", handing over {data}")).unwrap_or_default();
                 self.screen.note(&format!("session {status}{data}"));
             }
-            CallEvent::HungUp { by, reason } => {
-                let who = if by == Party::Caller { "you" } else { "the service" };
-                self.screen.note(&format!("{who} hung up: {reason}"));
-                return true;
-            }
+            CallEvent::HungUp { by, reason } => return Some((by, reason)),
             _ => {}
         }
+        self.put_off_reading();
+        None
+    }
+
+    fn protocol(&mut self, problem: String) {
+        // That a refusal is no TwiML goes without saying.
+        if !matches!(self.trouble, Some(Trouble::Refused(_))) {
+            self.screen.note(&format!("protocol: {problem}"));
+            self.trouble = Some(Trouble::Protocol(problem));
+        }
+    }
+
+    fn end(&mut self, by: Party, reason: &str) -> anyhow::Result<()> {
+        self.screen.end_line();
+        match &self.trouble {
+            Some(Trouble::Refused(403)) => bail!(
+                "the service did not take the call: it answered 403, because the request was not signed as it wants \
+                 it; see --auth-token and --public-url"
+            ),
+            Some(Trouble::Refused(status)) => {
+                bail!("the service did not take the call: it answered {status}")
+            }
+            Some(Trouble::Protocol(problem)) if problem == reason => bail!("the call broke down"),
+            Some(Trouble::Protocol(_)) | None => {}
+        }
+        self.screen.note(&match by {
+            Party::Caller => "you hung up".to_owned(),
+            Party::Service => format!("the service hung up: {reason}"),
+        });
+        Ok(())
+    }
+
+    /// Nothing is read from a file while the agent may still be speaking.
+    fn put_off_reading(&mut self) {
         if let Input::Piped { ready } = &mut self.input {
-            // Nothing is read while the agent may still be speaking.
-            let pause = if ready.is_some_and(|ready| ready > tokio::time::Instant::now() + PAUSE)
-                && self.said_at.is_some()
-            {
-                SILENCE
-            } else {
-                PAUSE
-            };
-            *ready = Some(tokio::time::Instant::now() + pause);
-        }
-        false
-    }
-}
-
-/// What stands on the last line of the terminal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Line {
-    Empty,
-    /// The agent's words are appearing.
-    Agent,
-}
-
-struct Screen {
-    line: Line,
-}
-
-impl Screen {
-    fn token(&mut self, text: &str, latency: Option<Duration>, last: bool) {
-        if !text.is_empty() && self.line == Line::Empty {
-            let latency = latency.map(|latency| format!(" ({} ms)", latency.as_millis())).unwrap_or_default();
-            show(&format!("agent:{latency}  "));
-            self.line = Line::Agent;
-        }
-        show(text);
-        if last {
-            self.end_line();
-        }
-    }
-
-    fn own(&mut self, text: &str) {
-        self.end_line();
-        show(&format!("{text}\n"));
-    }
-
-    fn note(&mut self, text: &str) {
-        self.own(&format!("-- {text}"));
-    }
-
-    fn end_line(&mut self) {
-        if self.line == Line::Agent {
-            show("\n");
-            self.line = Line::Empty;
+            let now = tokio::time::Instant::now();
+            let awaits_answer = ready.is_some_and(|ready| ready > now + PAUSE) && self.said_at.is_some();
+            *ready = Some(now + if awaits_answer { SILENCE } else { PAUSE });
         }
     }
 }
 
-/// Writes at once, so that tokens appear as they come.
-fn show(text: &str) {
-    let mut out = std::io::stdout();
-    // A terminal that is gone shows nothing.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+impl Command {
+    fn read(line: &str) -> Self {
+        match line {
+            "" => Self::Nothing,
+            "!" => Self::Act(vec![CallerAct::Interrupt]),
+            "/hangup" => Self::Act(vec![CallerAct::HangUp]),
+            "/help" => Self::Help,
+            _ if line.starts_with('/') => Self::Unclear("there is no such command; /help tells them all"),
+            _ => match line.strip_prefix('#') {
+                Some(keys) => Self::press(keys),
+                None => Self::Act(vec![CallerAct::Say(line.to_owned())]),
+            },
+        }
+    }
+
+    fn press(keys: &str) -> Self {
+        let is_key = |key: char| key.is_ascii_digit() || matches!(key, '*' | '#');
+        if keys.is_empty() || !keys.chars().all(is_key) {
+            return Self::Unclear("keys are # and then some of 0-9 * #");
+        }
+        Self::Act(keys.chars().map(CallerAct::Press).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acts(line: &str) -> Vec<CallerAct> {
+        match Command::read(line) {
+            Command::Act(acts) => acts,
+            Command::Help | Command::Unclear(_) | Command::Nothing => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_line_is_said_unless_it_begins_like_a_command() {
+        assert_eq!(acts("Hello! #1?"), [CallerAct::Say("Hello! #1?".to_owned())]);
+        assert_eq!(acts("!"), [CallerAct::Interrupt]);
+        assert_eq!(acts("/hangup"), [CallerAct::HangUp]);
+        assert!(matches!(Command::read("/hlep"), Command::Unclear(_)));
+        assert!(matches!(Command::read(""), Command::Nothing));
+    }
+
+    #[test]
+    fn keys_are_pressed_one_after_the_other() {
+        assert_eq!(acts("#4*#"), ['4', '*', '#'].map(CallerAct::Press));
+        assert!(matches!(Command::read("#"), Command::Unclear(_)));
+        assert!(matches!(Command::read("#4a"), Command::Unclear(_)));
+    }
 }

@@ -10,7 +10,7 @@ use rehearsal::twilio::SpeechPace;
 use crate::stage::{Stage, StageOptions};
 
 /// Fast enough to test with, slow enough to be interrupted.
-const PACE: SpeechPace = SpeechPace { chars_per_second: 100.0, tts_delay: Duration::from_millis(20) };
+const PACE: SpeechPace = SpeechPace { chars_per_second: 150.0, tts_delay: Duration::from_millis(20) };
 
 /// Plays one file against the real service between stand-ins.
 pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {

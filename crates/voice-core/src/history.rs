@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::message::{Message, ToolCall, ToolOutcome};
+use crate::message::{Message, ToolCall, ToolCallId, ToolOutcome};
 
 /// The place of a message in a call's journal, counted from 0. A dropped message leaves a gap.
 pub type Sequence = u32;
@@ -39,28 +39,39 @@ const WINDOW: usize = 400;
 
 impl History {
     /// Rebuilds it from a journal. Messages that break the rules (a crash may leave some) are mended.
-    pub fn restore(records: impl IntoIterator<Item = (Sequence, Message)>) -> Self {
+    ///
+    /// `recorded` are the outcomes of tool runs that completed, perhaps after the session that started them was gone:
+    /// they are better than what that session could say of them.
+    pub fn restore(records: impl IntoIterator<Item = (Sequence, Message)>, recorded: &[ToolOutcome]) -> Self {
         let mut history = Self::default();
         for (sequence, message) in records {
             history.next = history.next.max(sequence);
             match message {
                 Message::Caller { text } => {
-                    history.settle_unanswered();
+                    history.settle_unanswered(recorded);
                     history.push_caller(&text);
                 }
                 Message::Agent { text, tool_calls } => {
-                    history.settle_unanswered();
+                    history.settle_unanswered(recorded);
                     if history.last().is_some_and(Message::is_callers) {
                         history.push_agent(&text, tool_calls);
                     }
                 }
-                Message::Outcomes { outcomes, text } => history.push_outcomes(outcomes, &text),
+                Message::Outcomes { outcomes, text } => {
+                    let known = |outcome: ToolOutcome| recorded_for(recorded, &outcome.id).unwrap_or(outcome);
+                    history.push_outcomes(outcomes.into_iter().map(known).collect(), &text);
+                }
             }
             history.next = history.next.max(sequence + 1);
         }
-        history.settle_unanswered();
+        history.settle_unanswered(recorded);
         history.changed.clear();
         history
+    }
+
+    /// A history that knows nothing of the messages before `sequence` and leaves them alone.
+    pub fn starting_at(sequence: Sequence) -> Self {
+        Self { next: sequence, ..Self::default() }
     }
 
     /// The last messages, oldest first, beginning with one in which only the caller speaks.
@@ -202,9 +213,11 @@ impl History {
         }
     }
 
-    fn settle_unanswered(&mut self) {
-        if !self.unanswered().is_empty() {
-            self.push_outcomes(Vec::new(), "");
+    fn settle_unanswered(&mut self, recorded: &[ToolOutcome]) {
+        let calls = self.unanswered();
+        if !calls.is_empty() {
+            let outcomes = calls.iter().filter_map(|call| recorded_for(recorded, &call.id)).collect();
+            self.push_outcomes(outcomes, "");
         }
     }
 
@@ -225,6 +238,11 @@ impl Entry {
     }
 }
 
+/// Ids may repeat in a call; the last run is meant.
+fn recorded_for(recorded: &[ToolOutcome], id: &ToolCallId) -> Option<ToolOutcome> {
+    recorded.iter().rev().find(|outcome| outcome.id == *id).cloned()
+}
+
 fn append_callers(message: &mut Message, words: &str) {
     if let Message::Caller { text } | Message::Outcomes { text, .. } = message {
         if !text.is_empty() {
@@ -237,7 +255,6 @@ fn append_callers(message: &mut Message, words: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::ToolCallId;
     use serde_json::json;
 
     fn call(id: &str) -> ToolCall {
@@ -302,18 +319,38 @@ mod tests {
 
     #[test]
     fn a_journal_with_holes_is_mended() {
-        let history = History::restore([
-            (0, agent("Lost beginning.")),
-            (1, caller("Hello?")),
-            (2, Message::Agent { text: String::new(), tool_calls: vec![call("a")] }),
-            (5, caller("Are you there?")),
-        ]);
+        let history = History::restore(
+            [
+                (0, agent("Lost beginning.")),
+                (1, caller("Hello?")),
+                (2, Message::Agent { text: String::new(), tool_calls: vec![call("a")] }),
+                (5, caller("Are you there?")),
+            ],
+            &[],
+        );
         let messages = shown(&history);
         assert_eq!(messages[0], caller("Hello?"));
         assert!(
             matches!(&messages[2], Message::Outcomes { outcomes, text } if outcomes.len() == 1 && text == "Are you there?")
         );
         assert_eq!(history.next, 6);
+    }
+
+    #[test]
+    fn an_outcome_that_came_after_the_session_was_gone_is_remembered() {
+        let placed = ToolOutcome::success(call("a").id, json!({"placed": true}));
+        let asked = Message::Agent { text: String::new(), tool_calls: vec![call("a")] };
+        let lost = ToolOutcome::error(call("a").id, "The call ended before the outcome was known.");
+        let told = Message::Outcomes { outcomes: vec![lost], text: "Hello?".to_owned() };
+        for records in [
+            vec![(0, caller("Order.")), (1, asked.clone()), (2, told)],
+            vec![(0, caller("Order.")), (1, asked)],
+        ] {
+            let history = History::restore(records, std::slice::from_ref(&placed));
+            assert!(
+                matches!(history.last(), Some(Message::Outcomes { outcomes, .. }) if outcomes[0] == placed)
+            );
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub trait LanguageModel: Send + Sync + fmt::Debug {
     fn generate(&self, request: GenerationRequest) -> ModelStream;
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GenerationRequest {
     pub call: Arc<CallContext>,
     pub generation: GenerationId,
@@ -37,6 +37,17 @@ pub struct GenerationRequest {
     /// Asked in order.
     pub models: Arc<[String]>,
     pub history: Vec<Arc<Message>>,
+}
+
+impl fmt::Debug for GenerationRequest {
+    /// Leaves out the prompt and the dialogue.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("GenerationRequest");
+        shown
+            .field("call_sid", &self.call.call_sid)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Who is talking to whom.
@@ -140,39 +151,38 @@ pub enum Effect {
 pub trait CallStore: Send + Sync + fmt::Debug {
     /// Writes the session item of a call that is about to be answered. An item that exists stays as it is.
     fn open_session(&self, session: Session) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// Makes `owner` the owner of a call under the next epoch; `None` when the call is not known.
+    /// Makes `owner` the owner of a call under the next epoch.
     fn claim_session<'a>(
         &'a self,
         call_sid: &'a str,
         owner: &'a str,
-    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>>;
-    /// Reads what is known of a call; `None` when it is not known.
-    fn read_session<'a>(
+        claim: Claim,
+    ) -> BoxFuture<'a, Result<Ownership, StoreError>>;
+    /// Counts an attempt to go on with a call whose session broke; `None` when the call is not known.
+    fn count_resume<'a>(
         &'a self,
         call_sid: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>>;
     /// Marks a call as ended, unless somebody else owns it by now.
     fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// Writes one message, unless an owner with a higher epoch has written it: then [`StoreErrorKind::Conflict`].
+    /// Writes one message, unless somebody else owns the call by now: then [`StoreErrorKind::Conflict`].
     fn write_turn<'a>(
         &'a self,
         call_sid: &'a str,
         epoch: u64,
         turn: JournaledTurn,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// Reads the dialogue of a call, oldest message first.
-    fn read_turns<'a>(
-        &'a self,
-        call_sid: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(Sequence, Message)>, StoreError>>;
+    /// Reads what is known of a call's dialogue.
+    fn read_journal<'a>(&'a self, call_sid: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>>;
 }
 
 /// The durable record of tool runs.
 pub trait RunStore: Send + Sync + fmt::Debug {
-    /// Claims a run before it starts, so that it never happens twice.
+    /// Claims a run before it starts, so that it never happens twice, nor for an owner that was overtaken.
     fn claim_run<'a>(
         &'a self,
         call_sid: &'a str,
+        owner: &'a str,
         run: &'a RunId,
         tool: &'a str,
     ) -> BoxFuture<'a, Result<RunClaim, StoreError>>;
@@ -192,6 +202,8 @@ pub enum RunClaim {
     Completed(ToolOutcome),
     /// Somebody began it and nothing is known of its end.
     Unknown,
+    /// Somebody else owns the call.
+    Overtaken,
 }
 
 /// Items that operators and sample tools keep in the table.
@@ -223,10 +235,40 @@ pub struct Session {
     pub twilio: Private<Vec<(String, String)>>,
 }
 
+/// Which claim on a call is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// By the process that answered the call. It fails when somebody has claimed the call since.
+    First,
+    /// By whoever the carrier has connected the call to now.
+    Next,
+}
+
+/// What came of a claim on a call.
+#[derive(Clone, Debug)]
+pub enum Ownership {
+    Ours(KnownSession),
+    /// Somebody else has claimed it since.
+    Overtaken,
+    /// The call is not known.
+    NoSuchCall,
+}
+
+/// A call's journal, as far as the dialogue goes.
+#[derive(Clone, Debug, Default)]
+pub struct Journaled {
+    /// Oldest first.
+    pub turns: Vec<(Sequence, Message)>,
+    /// Of tool runs that are completed, also of those whose session did not live to see it.
+    pub outcomes: Vec<ToolOutcome>,
+}
+
 #[derive(Clone, Debug)]
 pub struct KnownSession {
     /// How many sessions have owned the call.
     pub epoch: u64,
+    /// How often it was tried to go on after a session broke.
+    pub resumes: u64,
     /// RFC 3339; when the call was answered first.
     pub started_at: String,
     pub use_case: String,

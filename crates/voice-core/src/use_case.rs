@@ -133,6 +133,8 @@ pub struct Sentences {
     pub waiting: String,
     /// The agent ends the call without words of its own.
     pub goodbye: String,
+    /// The connection was lost while the agent spoke, and is there again.
+    pub resumed: String,
 }
 
 impl Default for Sentences {
@@ -143,6 +145,7 @@ impl Default for Sentences {
             busy: "All our lines are busy at the moment. Please call again in a few minutes.".to_owned(),
             waiting: "One moment, please.".to_owned(),
             goodbye: "Goodbye.".to_owned(),
+            resumed: "I'm back. The line was gone for a moment. Please go on.".to_owned(),
         }
     }
 }

@@ -6,15 +6,15 @@ mod client;
 mod events;
 mod failure;
 mod request;
+mod streaming;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::operation::converse_stream::ConverseStreamOutput;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 use voice_core::ports::{
     Completion, GenerationRequest, LanguageModel, ModelEvent, ModelFailure, ModelFailureKind, ModelStream,
@@ -22,14 +22,12 @@ use voice_core::ports::{
 
 use crate::metrics::{Counter, Metrics};
 pub use client::{ClientSettings, clients};
-use events::{Blocks, Part};
 use failure::Failure;
+use streaming::{Progress, Streaming};
 
 /// How often one model is asked before the next one is.
 const ATTEMPTS: u32 = 2;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
-/// Usage comes behind the end of the message; an answer does not wait for it longer than this.
-const USAGE_FOLLOWS: Duration = Duration::from_millis(250);
 
 /// How long a model may keep a caller waiting.
 #[derive(Clone, Copy, Debug)]
@@ -100,14 +98,6 @@ enum Phase {
     Done,
 }
 
-struct Streaming {
-    output: ConverseStreamOutput,
-    blocks: Blocks,
-    /// When the request was sent, until something came that cannot be taken back.
-    waiting_since: Option<Instant>,
-    stop_reason: Option<String>,
-}
-
 impl Generation {
     async fn next(&mut self) -> Option<ModelEvent> {
         loop {
@@ -119,16 +109,18 @@ impl Generation {
                 Phase::Connect => self.connect().await,
                 Phase::Streaming(streaming) => match streaming.read(self.deadlines, &mut self.ready).await {
                     Ok(Progress::Going) => Ok(()),
-                    Ok(Progress::Stopped(usage)) => {
-                        let stop_reason = streaming.stop_reason.take().unwrap_or_default();
-                        self.phase = Phase::Done;
+                    Ok(Progress::Stopped { reason, usage }) => {
                         let model = self.model().unwrap_or_default().to_owned();
-                        return Some(ModelEvent::Finished(Completion { stop_reason, usage, model }));
+                        self.ready.push_back(ModelEvent::Finished(Completion {
+                            stop_reason: reason,
+                            usage,
+                            model,
+                        }));
+                        self.phase = Phase::Done;
+                        Ok(())
                     }
-                    Err(failure) if streaming.waiting_since.is_none() => {
-                        // Something was spoken already: to begin again would say it twice.
-                        return Some(self.fail(&failure));
-                    }
+                    // To begin again would say something twice.
+                    Err(failure) if streaming.has_spoken() => return Some(self.fail(&failure)),
                     Err(failure) => Err(failure),
                 },
             };
@@ -154,12 +146,7 @@ impl Generation {
             Ok(sent) => sent.map_err(|error| failure::of_sdk_error(&error))?,
             Err(_) => return Err(Failure::timed_out("no answer")),
         };
-        self.phase = Phase::Streaming(Box::new(Streaming {
-            output,
-            blocks: Blocks::default(),
-            waiting_since: Some(started),
-            stop_reason: None,
-        }));
+        self.phase = Phase::Streaming(Box::new(Streaming::new(output, started)));
         Ok(())
     }
 
@@ -208,47 +195,5 @@ impl Generation {
         }
         self.phase = Phase::Done;
         ModelEvent::Failed(ModelFailure { kind: failure.kind })
-    }
-}
-
-/// What reading from a stream led to.
-enum Progress {
-    Going,
-    Stopped(Option<voice_core::ports::Usage>),
-}
-
-impl Streaming {
-    async fn read(
-        &mut self,
-        deadlines: Deadlines,
-        ready: &mut VecDeque<ModelEvent>,
-    ) -> Result<Progress, Failure> {
-        let patience = match (&self.stop_reason, self.waiting_since) {
-            (Some(_), _) => USAGE_FOLLOWS,
-            (None, Some(since)) => deadlines.first_token.saturating_sub(since.elapsed()),
-            (None, None) => deadlines.next_token,
-        };
-        let event = match timeout(patience, self.output.stream.recv()).await {
-            Ok(received) => received.map_err(|error| failure::of_sdk_error(&error)),
-            Err(_) => Err(Failure::timed_out("a pause in the stream")),
-        };
-        let event = match event {
-            Ok(Some(event)) => event,
-            // The answer is complete; only its accounting is missing.
-            Ok(None) | Err(_) if self.stop_reason.is_some() => return Ok(Progress::Stopped(None)),
-            Ok(None) => return Err(Failure::broken("the stream ended before the message")),
-            Err(failure) => return Err(failure),
-        };
-        match self.blocks.read(event) {
-            Part::Sign => self.waiting_since = None,
-            Part::Event(event) => {
-                self.waiting_since = None;
-                ready.push_back(event);
-            }
-            Part::Stopped(reason) => self.stop_reason = Some(reason),
-            Part::Usage(usage) if self.stop_reason.is_some() => return Ok(Progress::Stopped(Some(usage))),
-            Part::Nothing | Part::Usage(_) => {}
-        }
-        Ok(Progress::Going)
     }
 }

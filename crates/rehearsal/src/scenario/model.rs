@@ -73,7 +73,10 @@ impl ModelEntry {
             ensure!(!has_content, "nothing comes after `stall = \"before_first_token\"`");
             return Ok(Answer::stall_before_first_token());
         }
-        ensure!(self.token_ms.is_none() || self.text.is_some(), "`token_ms` paces a `text`, and there is none");
+        ensure!(
+            self.token_ms.is_none() || self.text.is_some(),
+            "`token_ms` paces a `text`, and there is none"
+        );
         let mut answer = match (self.text, self.token_ms) {
             (None, _) => Answer::empty(),
             (Some(text), None) => Answer::text(text),

@@ -6,7 +6,7 @@ use super::file::Scenario;
 use super::history;
 use super::report::{Check, Line, Outcome, Report, StepReport};
 use super::step::{Deed, Step, Want};
-use super::turn::Turn;
+use super::turn::{Speech, Turn};
 use crate::bedrock::BedrockStandIn;
 use crate::twilio::{Call, CallOptions, CallerAct, Carrier};
 
@@ -121,16 +121,22 @@ impl Player<'_> {
     async fn barge_in(&mut self, cue: &str, acts: &[CallerAct], scene: &mut Scene, within: Duration) {
         let Some((first, others)) = acts.split_first() else { return };
         self.act(CallerAct::OnceHeard { cue: cue.to_owned(), act: Box::new(first.clone()) }, scene).await;
+        let wanted = match first {
+            CallerAct::HangUp | CallerAct::DropSocket => Speech::BrokenOff,
+            _ => Speech::Interrupted,
+        };
         let latest = Instant::now() + within.max(LONGEST_SPEECH);
         loop {
             let until = scene.turn.settles_at().unwrap_or(latest);
             match self.take_event(scene, until).await {
-                Some(true) => break,
-                Some(false) if !scene.turn.is_call_over() && Instant::now() < latest => {}
-                Some(false) | None => break self.miss_cue(cue, scene),
+                Some(speech) if speech == wanted => break scene.turn.forget_said(),
+                Some(_) if !scene.turn.is_call_over() && Instant::now() < latest => {}
+                Some(_) | None => break self.miss_cue(cue, scene),
             }
         }
-        scene.turn.lines.extend(line_of(acts));
+        let lines = &mut scene.turn.lines;
+        let cause = lines.len().saturating_sub(usize::from(wanted == Speech::BrokenOff));
+        lines.splice(cause..cause, line_of(acts));
         for act in others {
             self.act(act.clone(), scene).await;
         }
@@ -175,12 +181,11 @@ impl Player<'_> {
         }
     }
 
-    /// The next event until then: whether it was an interruption, or nothing when none came.
-    async fn take_event(&mut self, scene: &mut Scene, until: Instant) -> Option<bool> {
+    /// What the next event until then did to the agent's speech, or nothing when none came.
+    async fn take_event(&mut self, scene: &mut Scene, until: Instant) -> Option<Speech> {
         let left = until.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT);
         let event = self.call.next_event(left).await.ok()?;
-        let is_interruption = scene.turn.add(event);
-        Some(is_interruption)
+        Some(scene.turn.add(event))
     }
 
     fn checks(&self, step: &Step, scene: &Scene) -> Vec<Check> {

@@ -93,6 +93,58 @@ async fn a_call_with_an_interruption_is_played() {
 }
 
 #[tokio::test]
+async fn a_caller_may_hang_up_in_mid_sentence() {
+    let scenario = Scenario::parse(
+        r#"
+        title = "Gone"
+        use_case = "pizza"
+        [[step]]
+        expect = "thanks for calling"
+        [[step]]
+        say = "list"
+        expect = "very long"
+        [[step]]
+        barge_in_after = "very long"
+        hang_up = true
+        ended = true
+        "#,
+    )
+    .unwrap();
+    let (stage, _tasks) = stage().await;
+    let report = run(&scenario, &stage).await;
+    assert!(report.passed(), "{report}");
+    let shown = report.to_string();
+    assert!(shown.contains("(hangs up)\n          (the session completed)"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_cue_that_is_never_heard_is_a_problem() {
+    let scenario = Scenario::parse(
+        r#"
+        title = "Too late"
+        use_case = "pizza"
+        [[step]]
+        say = "Hello"
+        expect = "thank you"
+        [[step]]
+        barge_in_after = "never"
+        drop_socket = true
+        "#,
+    )
+    .unwrap();
+    let (stage, _tasks) = stage().await;
+    let report = run(&scenario, &stage).await;
+    assert!(report.problems[0].contains("after \"never\""), "{report}");
+}
+
+#[test]
+fn settings_and_numbers_are_read() {
+    let scenario =
+        Scenario::parse("title = \"x\"\n[settings]\nMAX_CALLS = \"1\"\n[[step]]\npress = \"45#\"").unwrap();
+    assert_eq!(scenario.settings.get("MAX_CALLS").map(String::as_str), Some("1"));
+}
+
+#[tokio::test]
 async fn what_is_missed_is_told() {
     let scenario = Scenario::parse(
         r#"

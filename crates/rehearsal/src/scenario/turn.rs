@@ -24,6 +24,15 @@ pub(super) struct Turn {
     pub(super) lines: Vec<Line>,
 }
 
+/// What became of the agent's speech when something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speech {
+    GoesOn,
+    Interrupted,
+    /// The session is over, and with it whatever was still to be heard.
+    BrokenOff,
+}
+
 /// Whether the agent is through with what it says.
 #[derive(Clone, Copy, Debug)]
 enum Floor {
@@ -49,8 +58,8 @@ impl Turn {
         }
     }
 
-    /// Takes an event. Tells whether it was an interruption.
-    pub(super) fn add(&mut self, event: CallEvent) -> bool {
+    /// Takes an event. Tells what it did to the agent's speech.
+    pub(super) fn add(&mut self, event: CallEvent) -> Speech {
         match event {
             CallEvent::Greeting(text) => self.say(&text, true, Instant::now()),
             CallEvent::Spoken(text) => {
@@ -65,9 +74,8 @@ impl Turn {
             CallEvent::Interrupted { heard } => {
                 self.lines.push(Line::Note(format!("interrupted after \"{}\"", heard.trim())));
                 self.heard.push_str(&heard);
-                self.said.clear();
-                (self.is_speaking, self.is_to_be_heard, self.floor) = (false, false, Floor::Untouched);
-                return true;
+                self.forget_said();
+                return Speech::Interrupted;
             }
             CallEvent::Dialled(target) => {
                 self.lines.push(Line::Note(format!("dialled {target}")));
@@ -85,12 +93,19 @@ impl Turn {
                 self.lines.push(Line::Note(format!("the session does not let the service hear \"{words}\"")));
             }
             CallEvent::SessionEnded { status, .. } => {
-                self.is_speaking = false;
                 self.lines.push(Line::Note(format!("the session {status}")));
+                self.silence();
+                return Speech::BrokenOff;
             }
             _ => {}
         }
-        false
+        Speech::GoesOn
+    }
+
+    /// Starts anew after the agent was cut short: what it said before is not looked at.
+    pub(super) fn forget_said(&mut self) {
+        self.said.clear();
+        self.silence();
     }
 
     /// Whether this has happened. Wants about the model are not known here.
@@ -138,6 +153,10 @@ impl Turn {
         }
     }
 
+    fn silence(&mut self) {
+        (self.is_speaking, self.is_to_be_heard, self.floor) = (false, false, Floor::Untouched);
+    }
+
     /// The agent's voice stopped; unless its talk cycle is open, so did its turn.
     fn fall_silent(&mut self) {
         let was_speaking = std::mem::take(&mut self.is_speaking);
@@ -148,6 +167,10 @@ impl Turn {
     }
 
     fn say(&mut self, text: &str, last: bool, at: Instant) {
+        let goes_on = matches!(self.floor, Floor::Open);
+        if !goes_on && !self.said.is_empty() {
+            self.said.push(' ');
+        }
         self.said.push_str(text);
         self.is_to_be_heard |= !text.trim().is_empty();
         self.floor = match last {
@@ -156,7 +179,7 @@ impl Turn {
             true => Floor::ClosedAt(at),
         };
         match self.lines.last_mut() {
-            Some(Line::Agent(line)) => line.push_str(text),
+            Some(Line::Agent(line)) if goes_on => line.push_str(text),
             _ if text.trim().is_empty() => {}
             _ => self.lines.push(Line::Agent(text.to_owned())),
         }

@@ -18,8 +18,8 @@ pub(super) enum Keypad {
     Waiting { key: char, due: Instant },
 }
 
-/// Longer than people take between two keys of a number.
-const BETWEEN_KEYS: Duration = Duration::from_millis(600);
+/// Longer than most people take between two keys of a number.
+const BETWEEN_KEYS: Duration = Duration::from_millis(1500);
 /// The carrier reports an interruption right behind the key that caused it.
 const INTERRUPTION_FOLLOWS: Duration = Duration::from_millis(200);
 
@@ -34,9 +34,8 @@ impl Keypad {
 
 impl Conversation {
     pub(super) fn key_pressed(&mut self, now: Instant, key: char, actions: &mut Vec<Action>) {
-        if let Keypad::Collecting { keys, due } = &mut self.keypad
-            && !self.use_case.keypad.contains_key(&key)
-        {
+        // Within a number, a key of the menu is a digit like any other.
+        if let Keypad::Collecting { keys, due } = &mut self.keypad {
             // People end a number with # by habit.
             if key == '#' {
                 return self.act_on_keys(now, actions);
@@ -74,7 +73,7 @@ impl Conversation {
         match std::mem::take(&mut self.keypad) {
             Keypad::Clear => {}
             Keypad::Collecting { keys, .. } => {
-                self.caller_said(&format!("(The caller pressed {keys} on the keypad.)"), actions);
+                self.caller_said(now, &format!("(The caller pressed {keys} on the keypad.)"), actions);
             }
             Keypad::Waiting { key, .. } => self.press(now, key, actions),
         }
@@ -87,7 +86,7 @@ impl Conversation {
         };
         if let Phase::RunningTools(_) = self.phase {
             // Nothing may come between a tool call and its outcome, so the model deals with the key.
-            return self.caller_said(&format!("(The caller pressed {key} on the keypad.)"), actions);
+            return self.caller_said(now, &format!("(The caller pressed {key} on the keypad.)"), actions);
         }
         self.stop_generation(actions);
         let (text, tool) = match handler {
@@ -98,7 +97,7 @@ impl Conversation {
         if let Some(tool) = &tool
             && !self.use_case.tools.iter().any(|known| known.name == *tool)
         {
-            return self.press_without_tool(key, text, actions);
+            return self.press_without_tool(now, key, text, actions);
         }
         self.history.push_caller(&format!("(The caller pressed {key} on the keypad.)"));
         let generation = self.new_generation_id();
@@ -118,7 +117,7 @@ impl Conversation {
     }
 
     /// The menu promises a tool that does not exist: the caller must not wait for it, so the model goes on.
-    fn press_without_tool(&mut self, key: char, text: String, actions: &mut Vec<Action>) {
+    fn press_without_tool(&mut self, now: Instant, key: char, text: String, actions: &mut Vec<Action>) {
         let told = if text.is_empty() { String::new() } else { format!(" and was told: {text:?}") };
         self.history.push_caller(&format!(
             "(The caller pressed {key} on the keypad{told}. What the key should do is not available.)"
@@ -126,6 +125,6 @@ impl Conversation {
         if !text.is_empty() {
             self.say_aside(text, actions);
         }
-        self.generate(0, actions);
+        self.generate(now, 0, actions);
     }
 }

@@ -8,12 +8,14 @@ mod keypad;
 mod tool_runs;
 
 #[cfg(test)]
+mod keypad_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use event::{Action, EndReason, Event};
 
@@ -34,6 +36,8 @@ pub struct Conversation {
     playback: Playback,
     keypad: Keypad,
     next_generation: u32,
+    /// The caller interrupted last; what is not answered some time after that is answered after all.
+    interrupted_at: Option<Instant>,
     /// Text was sent since the talk cycle was last ended.
     talking: bool,
 }
@@ -53,6 +57,8 @@ struct Generation {
     /// How often tools have run since the caller last spoke.
     round: u32,
     filter: SpeechFilter,
+    /// When the caller is told to wait, if the model has not said a word by then.
+    filler: Option<Instant>,
     /// The agent's message, once it has a word.
     message: Option<Sequence>,
     tool_calls: Vec<(ToolCall, Arguments)>,
@@ -65,36 +71,51 @@ enum Arguments {
     Broken,
 }
 
+/// A caller who interrupts says something within this time; or else it was a noise.
+const WORDS_FOLLOW: Duration = Duration::from_millis(2500);
+/// Silence of a model that a caller bears without a word.
+const MODEL_SILENCE: Duration = Duration::from_millis(3500);
+/// What Bedrock takes as the name of a tool or the id of a call.
+const LONGEST_NAME: usize = 64;
 /// After this many rounds of tools in one turn no more are run: the model is told to answer.
 const MAX_TOOL_ROUNDS: u32 = 8;
 
 impl Conversation {
     /// A conversation of which nothing was said yet, except a greeting that the carrier speaks by itself.
     pub fn new(use_case: Arc<UseCase>, greeting: Option<&str>) -> Self {
-        let mut conversation = Self::resume(use_case, History::default(), 0);
-        if let Some(greeting) = greeting {
-            conversation.playback.push(None, greeting);
-        }
-        conversation
+        Self::resume(use_case, History::default(), 0, greeting)
     }
 
     /// Goes on with a dialogue that another session began. `next_generation` must be higher than any id it used.
-    pub fn resume(use_case: Arc<UseCase>, history: History, next_generation: u32) -> Self {
+    pub fn resume(
+        use_case: Arc<UseCase>,
+        history: History,
+        next_generation: u32,
+        greeting: Option<&str>,
+    ) -> Self {
+        let mut playback = Playback::default();
+        if let Some(greeting) = greeting {
+            playback.push(None, greeting);
+        }
         Self {
             use_case,
             phase: Phase::Listening,
             history,
-            playback: Playback::default(),
+            playback,
             keypad: Keypad::default(),
             next_generation,
+            interrupted_at: None,
             talking: false,
         }
     }
 
-    /// Answers what a resumed dialogue left unanswered.
-    pub fn begin(&mut self, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Listening) && self.history.last().is_some_and(Message::is_callers) {
-            self.generate(0, actions);
+    /// Answers what a resumed dialogue left unanswered; an agent that was cut off says that it is back.
+    pub fn begin(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        match self.history.last() {
+            _ if !matches!(self.phase, Phase::Listening) => {}
+            Some(last) if last.is_callers() => self.generate(now, 0, actions),
+            Some(_) => self.say_aside(self.use_case.sentences.resumed.clone(), actions),
+            None => {}
         }
     }
 
@@ -106,10 +127,10 @@ impl Conversation {
         match event {
             Event::CallerSaid { text } => {
                 self.act_on_keys(now, actions);
-                self.caller_said(&text, actions);
+                self.caller_said(now, &text, actions);
             }
             Event::CallerInterrupted { heard } => {
-                self.interrupt(&heard, actions);
+                self.interrupt(now, &heard, actions);
                 self.keys_are_clear(now, actions);
             }
             Event::KeyPressed { key } => self.key_pressed(now, key, actions),
@@ -119,7 +140,7 @@ impl Conversation {
             }
             Event::GenerationText { generation, text } => self.generation_text(generation, &text, actions),
             Event::GenerationToolCall { generation, id, name, arguments } => {
-                self.generation_tool_call(generation, id, name, &arguments);
+                self.generation_tool_call(generation, &id, &name, &arguments);
             }
             Event::GenerationFinished { generation } => self.generation_finished(now, generation, actions),
             Event::GenerationFailed { generation } => {
@@ -127,11 +148,12 @@ impl Conversation {
                     self.apologise(actions);
                 }
             }
-            Event::ToolFinished { run, result } => self.tool_finished(&run, result, actions),
+            Event::ToolFinished { run, result } => self.tool_finished(now, &run, result, actions),
             Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
             Event::DeadlineReached => {
                 self.keys_are_due(now, actions);
                 self.tool_deadlines(now, actions);
+                self.break_silence(now, actions);
             }
         }
         actions.extend(self.history.take_changes().into_iter().map(Action::Record));
@@ -139,11 +161,13 @@ impl Conversation {
 
     /// When [`Event::DeadlineReached`] is wanted next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let runs = match &self.phase {
+        let phase = match &self.phase {
             Phase::RunningTools(runs) => runs.next_deadline(),
-            Phase::Listening | Phase::Generating(_) | Phase::Ended => None,
+            Phase::Generating(generation) => generation.filler,
+            Phase::Listening => self.unanswered_until(),
+            Phase::Ended => None,
         };
-        [self.keypad.due(), runs].into_iter().flatten().min()
+        [self.keypad.due(), phase].into_iter().flatten().min()
     }
 
     /// The dialogue as the model may see it.
@@ -155,26 +179,50 @@ impl Conversation {
         matches!(self.phase, Phase::Ended)
     }
 
-    fn caller_said(&mut self, text: &str, actions: &mut Vec<Action>) {
+    fn caller_said(&mut self, now: Instant, text: &str, actions: &mut Vec<Action>) {
         if text.trim().is_empty() {
             return;
         }
         if let Phase::RunningTools(_) = self.phase {
-            return self.caller_said_during_tools(text, actions);
+            return self.caller_said_during_tools(now, text, actions);
         }
         let round = self.stop_generation(actions);
         self.history.push_caller(text);
-        self.generate(round, actions);
+        self.generate(now, round, actions);
     }
 
     /// The caller talked over the agent: stop everything, and remember only what was heard.
-    fn interrupt(&mut self, heard: &str, actions: &mut Vec<Action>) {
+    fn interrupt(&mut self, now: Instant, heard: &str, actions: &mut Vec<Action>) {
+        self.interrupted_at = Some(now);
         self.stop_generation(actions);
         self.end_talk_cycle(actions);
         for cut in self.playback.interrupted(heard) {
             self.history.cut(cut.message, &cut.heard);
         }
-        self.interrupt_tools(actions);
+        self.interrupt_tools(now, actions);
+    }
+
+    /// When the caller's last words are answered although an interruption stopped the answer.
+    fn unanswered_until(&self) -> Option<Instant> {
+        let since = self.interrupted_at.filter(|_| self.history.last().is_some_and(Message::is_callers))?;
+        Some(since + WORDS_FOLLOW)
+    }
+
+    /// Nobody has said anything for too long, and it is the agent's turn.
+    fn break_silence(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        match &mut self.phase {
+            Phase::Generating(generation) if generation.filler.is_some_and(|due| due <= now) => {
+                generation.filler = None;
+                let waiting = self.use_case.sentences.waiting.clone();
+                self.say_aside(waiting, actions);
+            }
+            Phase::Listening => {
+                if self.unanswered_until().is_some_and(|until| until <= now) {
+                    self.generate(now, 0, actions);
+                }
+            }
+            Phase::Generating(_) | Phase::RunningTools(_) | Phase::Ended => {}
+        }
     }
 
     /// Cancels the live generation; what it said so far is a message. Returns its round of tools if it said nothing, so
@@ -194,11 +242,17 @@ impl Conversation {
         0
     }
 
-    fn generate(&mut self, round: u32, actions: &mut Vec<Action>) {
+    fn generate(&mut self, now: Instant, round: u32, actions: &mut Vec<Action>) {
+        self.interrupted_at = None;
         let id = self.new_generation_id();
-        let filter = SpeechFilter::default();
-        self.phase =
-            Phase::Generating(Generation { id, round, filter, message: None, tool_calls: Vec::new() });
+        self.phase = Phase::Generating(Generation {
+            id,
+            round,
+            filter: SpeechFilter::default(),
+            filler: Some(now + MODEL_SILENCE),
+            message: None,
+            tool_calls: Vec::new(),
+        });
         actions.push(Action::StartGeneration { generation: id });
     }
 
@@ -225,6 +279,7 @@ impl Conversation {
         if text.is_empty() {
             return;
         }
+        live.filler = None;
         let message = *live.message.get_or_insert_with(|| self.history.open_agent());
         self.history.append_agent(&text);
         self.playback.push(Some(message), &text);
@@ -248,11 +303,11 @@ impl Conversation {
         actions.push(Action::Say { text, last: true });
     }
 
-    fn generation_tool_call(&mut self, id: GenerationId, call_id: String, name: String, arguments: &str) {
+    fn generation_tool_call(&mut self, id: GenerationId, call_id: &str, name: &str, arguments: &str) {
         let Phase::Generating(live) = &mut self.phase else {
             return;
         };
-        let call_id = ToolCallId(call_id);
+        let call_id = ToolCallId(legal(call_id));
         if live.id != id || live.tool_calls.iter().any(|(call, _)| call.id == call_id) {
             return;
         }
@@ -261,7 +316,7 @@ impl Conversation {
             _ if arguments.trim().is_empty() => (serde_json::json!({}), Arguments::Sound),
             _ => (serde_json::json!({}), Arguments::Broken),
         };
-        live.tool_calls.push((ToolCall { id: call_id, name, input }, arguments));
+        live.tool_calls.push((ToolCall { id: call_id, name: legal(name), input }, arguments));
     }
 
     fn generation_finished(&mut self, now: Instant, id: GenerationId, actions: &mut Vec<Action>) {
@@ -310,10 +365,8 @@ impl Conversation {
 
     fn end(&mut self, reason: EndReason, actions: &mut Vec<Action>) {
         self.stop_generation(actions);
-        if reason == EndReason::CallerHungUp {
-            for cut in self.playback.interrupted("") {
-                self.history.cut(cut.message, &cut.heard);
-            }
+        for cut in self.playback.interrupted("") {
+            self.history.cut(cut.message, &cut.heard);
         }
         self.abandon_tools(actions);
         actions.extend(self.history.take_changes().into_iter().map(Action::Record));
@@ -321,4 +374,11 @@ impl Conversation {
         self.keypad = Keypad::Clear;
         actions.push(Action::End(reason));
     }
+}
+
+/// A name that may stand in a dialogue. A model can make up any, and one that its API refuses would end every later turn.
+fn legal(name: &str) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+    let name: String = name.chars().map(legal).take(LONGEST_NAME).collect();
+    if name.is_empty() { "_".to_owned() } else { name }
 }

@@ -57,14 +57,14 @@ pub(super) fn beginning() -> Instant {
 }
 
 /// A conversation under test: events in, words out.
-struct Stage {
+pub(super) struct Stage {
     conversation: Conversation,
     now: Instant,
-    actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             conversation: Conversation::new(Arc::new(use_case()), None),
             now: beginning(),
@@ -72,35 +72,35 @@ impl Stage {
         }
     }
 
-    fn handle(&mut self, event: Event) -> &mut Self {
+    pub(super) fn handle(&mut self, event: Event) -> &mut Self {
         self.actions.clear();
         self.conversation.handle(self.now, event, &mut self.actions);
         self.actions.retain(|action| !matches!(action, Action::Record(_)));
         self
     }
 
-    fn wait(&mut self, milliseconds: u64) -> &mut Self {
+    pub(super) fn wait(&mut self, milliseconds: u64) -> &mut Self {
         self.now += Duration::from_millis(milliseconds);
         self.handle(Event::DeadlineReached)
     }
 
-    fn say(&mut self, text: &str) -> &mut Self {
+    pub(super) fn say(&mut self, text: &str) -> &mut Self {
         self.handle(Event::CallerSaid { text: text.to_owned() })
     }
 
-    fn interrupt(&mut self, heard: &str) -> &mut Self {
+    pub(super) fn interrupt(&mut self, heard: &str) -> &mut Self {
         self.handle(Event::CallerInterrupted { heard: heard.to_owned() })
     }
 
-    fn key(&mut self, key: char) -> &mut Self {
+    pub(super) fn key(&mut self, key: char) -> &mut Self {
         self.handle(Event::KeyPressed { key })
     }
 
-    fn played(&mut self, text: &str) -> &mut Self {
+    pub(super) fn played(&mut self, text: &str) -> &mut Self {
         self.handle(Event::Played { text: text.to_owned() })
     }
 
-    fn text(&mut self, generation: u32, text: &str) -> &mut Self {
+    pub(super) fn text(&mut self, generation: u32, text: &str) -> &mut Self {
         self.handle(Event::GenerationText { generation: GenerationId(generation), text: text.to_owned() })
     }
 
@@ -113,11 +113,11 @@ impl Stage {
         })
     }
 
-    fn finish(&mut self, generation: u32) -> &mut Self {
+    pub(super) fn finish(&mut self, generation: u32) -> &mut Self {
         self.handle(Event::GenerationFinished { generation: GenerationId(generation) })
     }
 
-    fn outcome(&mut self, generation: u32, id: &str) -> &mut Self {
+    pub(super) fn outcome(&mut self, generation: u32, id: &str) -> &mut Self {
         let result = ToolResult {
             outcome: ToolOutcome::success(ToolCallId(id.to_owned()), json!({"done": id})),
             effect: None,
@@ -125,7 +125,7 @@ impl Stage {
         self.handle(Event::ToolFinished { run: run(generation, id), result })
     }
 
-    fn spoken(&self) -> String {
+    pub(super) fn spoken(&self) -> String {
         let spoken = self.actions.iter().filter_map(|action| match action {
             Action::Say { text, .. } => Some(text.as_str()),
             _ => None,
@@ -133,14 +133,14 @@ impl Stage {
         spoken.collect()
     }
 
-    fn started(&self) -> Option<u32> {
+    pub(super) fn started(&self) -> Option<u32> {
         self.actions.iter().rev().find_map(|action| match action {
             Action::StartGeneration { generation } => Some(generation.0),
             _ => None,
         })
     }
 
-    fn tools_started(&self) -> Vec<RunId> {
+    pub(super) fn tools_started(&self) -> Vec<RunId> {
         let started = self.actions.iter().filter_map(|action| match action {
             Action::StartTool { run, .. } => Some(run.clone()),
             _ => None,
@@ -149,7 +149,7 @@ impl Stage {
     }
 
     /// The dialogue, one line a message.
-    fn dialogue(&self) -> Vec<String> {
+    pub(super) fn dialogue(&self) -> Vec<String> {
         let line = |message: &Arc<Message>| match &**message {
             Message::Caller { text } => format!("caller: {text}"),
             Message::Agent { text, tool_calls } => {
@@ -168,7 +168,7 @@ impl Stage {
     }
 }
 
-fn run(generation: u32, id: &str) -> RunId {
+pub(super) fn run(generation: u32, id: &str) -> RunId {
     RunId { generation: GenerationId(generation), call: ToolCallId(id.to_owned()) }
 }
 
@@ -351,8 +351,65 @@ fn a_wordless_goodbye_gets_a_sentence_and_a_deadline() {
     let mut stage = Stage::new();
     stage.say("Bye.").call(0, "a", "end_call", "{}").finish(0);
     assert_eq!(stage.spoken(), "Goodbye.");
-    stage.wait(4100);
+    assert_eq!(stage.wait(3000).spoken(), "", "nobody waits for anything");
+    stage.wait(1100);
     assert_eq!(stage.tools_started(), [run(0, "a")]);
+}
+
+#[test]
+fn a_call_does_not_end_when_something_else_failed() {
+    let mut stage = Stage::new();
+    stage.say("Order and bye.").call(0, "a", "order", "{bad").call(0, "b", "end_call", "{}").finish(0);
+    assert_eq!((stage.tools_started(), stage.started()), (vec![], Some(1)));
+    assert!(stage.dialogue()[2].contains("another tool failed"), "{:?}", stage.dialogue());
+}
+
+#[test]
+fn a_noise_does_not_leave_the_caller_unanswered() {
+    let mut stage = Stage::new();
+    stage.say("Hours?").text(0, "We open at nine.").finish(0).interrupt("");
+    assert_eq!(stage.wait(2499).started(), None);
+    assert_eq!(stage.wait(1).started(), Some(1));
+    stage.text(1, "We open at nine.").finish(1).interrupt("We open");
+    assert_eq!(stage.conversation.next_deadline(), None, "something was heard; it is the caller's turn");
+}
+
+#[test]
+fn a_slow_model_is_bridged_once() {
+    let mut stage = Stage::new();
+    stage.say("Hours?");
+    assert_eq!(stage.wait(3499).spoken(), "");
+    assert_eq!(stage.wait(1).spoken(), "One moment, please.");
+    assert_eq!(stage.conversation.next_deadline(), None);
+    assert_eq!(stage.text(0, "At nine.").spoken(), "At nine.");
+    stage.finish(0);
+    assert_eq!(stage.dialogue(), ["caller: Hours?", "agent: At nine."]);
+}
+
+#[test]
+fn a_name_that_no_api_would_take_is_made_legal() {
+    let mut stage = Stage::new();
+    stage.say("Go.").call(0, "id with spaces", "functions.order now", "{}").finish(0);
+    assert_eq!(stage.dialogue()[1], "agent:  [functions_order_now]");
+    assert_eq!(stage.started(), Some(1));
+}
+
+#[test]
+fn an_agent_that_was_cut_off_says_that_it_is_back() {
+    let history = crate::history::History::restore(
+        [
+            (0, Message::Caller { text: "Hours?".to_owned() }),
+            (1, Message::Agent { text: "We open".to_owned(), tool_calls: Vec::new() }),
+        ],
+        &[],
+    );
+    let mut conversation = Conversation::resume(Arc::new(use_case()), history, 0, None);
+    let mut actions = Vec::new();
+    conversation.begin(beginning(), &mut actions);
+    assert!(
+        matches!(&actions[..], [Action::Say { text, last: true }] if text.starts_with("I'm back")),
+        "{actions:?}"
+    );
 }
 
 #[test]
@@ -374,78 +431,14 @@ fn an_answer_without_words_is_not_silence() {
 }
 
 #[test]
-fn a_key_replies_with_text() {
-    let mut stage = Stage::new();
-    assert_eq!(stage.key('1').spoken(), "We open at nine.");
-    assert_eq!(
-        stage.dialogue(),
-        ["caller: (The caller pressed 1 on the keypad.)", "agent: We open at nine."]
-    );
-}
-
-#[test]
-fn a_key_runs_a_tool_with_or_without_a_word() {
-    let mut stage = Stage::new();
-    assert_eq!(stage.key('2').tools_started(), [run(0, "keypad-0")]);
-    assert_eq!(stage.outcome(0, "keypad-0").started(), Some(1));
-    let mut stage = Stage::new();
-    stage.key('3');
-    assert_eq!((stage.spoken().as_str(), stage.tools_started()), ("Let me order.", vec![run(0, "keypad-0")]));
-    stage.outcome(0, "keypad-0");
-    assert_eq!(stage.dialogue()[1..], ["agent: Let me order. [order]", "outcomes: ok "]);
-}
-
-#[test]
-fn a_key_whose_tool_does_not_exist_leads_to_the_model() {
-    let mut stage = Stage::new();
-    assert_eq!(stage.key('4').started(), Some(0));
-    assert_eq!(stage.spoken(), "Looking.");
-    assert!(stage.dialogue()[0].contains("not available"));
-}
-
-#[test]
-fn other_keys_reach_the_model_as_one_number() {
-    let mut stage = Stage::new();
-    stage.key('5').wait(500);
-    stage.key('6').wait(599);
-    assert_eq!(stage.started(), None);
-    assert_eq!(stage.wait(1).started(), Some(0));
-    assert_eq!(stage.dialogue(), ["caller: (The caller pressed 5 6 on the keypad.)"]);
-    stage.key('7');
-    assert_eq!(stage.key('#').started(), Some(1), "# ends a number");
-    assert_eq!(stage.key('#').wait(600).started(), Some(2), "alone it is a key");
-}
-
-#[test]
-fn a_key_over_the_agents_voice_acts_after_the_interruption_it_causes() {
-    let mut stage = Stage::new();
-    stage.say("Hi.").text(0, "A very long answer. It goes on.").finish(0);
-    assert_eq!(stage.key('1').actions, []);
-    stage.played("A very");
-    assert_eq!(stage.interrupt("A very").spoken(), "We open at nine.");
-    assert_eq!(
-        stage.dialogue(),
-        [
-            "caller: Hi.",
-            "agent: A very",
-            "caller: (The caller pressed 1 on the keypad.)",
-            "agent: We open at nine."
-        ]
-    );
-    let mut stage = Stage::new();
-    stage.say("Hi.").text(0, "A very long answer.").finish(0).key('1');
-    assert_eq!(stage.wait(200).spoken(), "We open at nine.", "no interruption came");
-}
-
-#[test]
 fn a_resumed_dialogue_is_answered_once() {
     let history =
-        crate::history::History::restore([(0, Message::Caller { text: "Are you there?".to_owned() })]);
-    let mut conversation = Conversation::resume(Arc::new(use_case()), history, 65_536);
+        crate::history::History::restore([(0, Message::Caller { text: "Are you there?".to_owned() })], &[]);
+    let mut conversation = Conversation::resume(Arc::new(use_case()), history, 65_536, None);
     let mut actions = Vec::new();
-    conversation.begin(&mut actions);
+    conversation.begin(beginning(), &mut actions);
     assert_eq!(actions, [Action::StartGeneration { generation: GenerationId(65_536) }]);
-    conversation.begin(&mut actions);
+    conversation.begin(beginning(), &mut actions);
     assert_eq!(actions.len(), 1);
 }
 

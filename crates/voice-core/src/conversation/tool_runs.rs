@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Action, Arguments, Conversation, EndReason, MAX_TOOL_ROUNDS, Phase};
-use crate::message::{GenerationId, RunId, ToolCall, ToolOutcome};
+use crate::message::{GenerationId, OutcomeStatus, RunId, ToolCall, ToolOutcome};
 use crate::ports::{Effect, ToolResult};
 use crate::use_case::{OnInterrupt, Tool};
 
@@ -75,10 +75,15 @@ impl ToolRuns {
             RunState::Settled(_) => None,
         });
         let filler = match self.filler {
-            Filler::Due(due) | Filler::Postponed(due) if self.then == Then::Answer => Some(due),
+            Filler::Due(due) | Filler::Postponed(due) if self.is_waited_for() => Some(due),
             Filler::Due(_) | Filler::Postponed(_) | Filler::Done => None,
         };
         runs.chain(filler).min()
+    }
+
+    /// Whether the caller waits for a run. One that is held back waits for the caller.
+    fn is_waited_for(&self) -> bool {
+        self.then == Then::Answer && self.runs.iter().any(|run| matches!(run.state, RunState::Running { .. }))
     }
 
     fn id_of(&self, call: &ToolCall) -> RunId {
@@ -140,7 +145,8 @@ impl Conversation {
             runs.runs.push(Run { call, state });
         }
         self.phase = Phase::RunningTools(runs);
-        self.go_on_when_settled(actions);
+        self.hold_back_after_failure(actions);
+        self.go_on_when_settled(now, actions);
     }
 
     /// The tool to run, or what the model is told instead.
@@ -160,7 +166,13 @@ impl Conversation {
         }
     }
 
-    pub(super) fn tool_finished(&mut self, id: &RunId, result: ToolResult, actions: &mut Vec<Action>) {
+    pub(super) fn tool_finished(
+        &mut self,
+        now: Instant,
+        id: &RunId,
+        result: ToolResult,
+        actions: &mut Vec<Action>,
+    ) {
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -178,7 +190,8 @@ impl Conversation {
         if let (Some(Effect::EndCall { handoff_data }), true) = (result.effect, may_end) {
             return self.end(EndReason::AgentEnded { handoff_data }, actions);
         }
-        self.go_on_when_settled(actions);
+        self.hold_back_after_failure(actions);
+        self.go_on_when_settled(now, actions);
     }
 
     /// The agent's words may all have been heard: what waited for that comes soon, unless the caller speaks up.
@@ -198,9 +211,7 @@ impl Conversation {
 
     /// Starts what waited for the agent's words to be heard, once everything else has its outcome.
     fn release_terminal_runs(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Phase::RunningTools(runs) = &mut self.phase else {
-            return;
-        };
+        let Phase::RunningTools(runs) = &mut self.phase else { return };
         let generation = runs.generation;
         let busy = runs.runs.iter().any(|run| matches!(run.state, RunState::Running { .. }));
         for run in &mut runs.runs {
@@ -217,8 +228,19 @@ impl Conversation {
         }
     }
 
+    /// Nothing ends the call when something else of the same message failed: the caller has to hear of it.
+    fn hold_back_after_failure(&mut self, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else { return };
+        let failed = |run: &Run| matches!(&run.state, RunState::Settled(outcome) if outcome.status == OutcomeStatus::Error);
+        if runs.runs.iter().any(failed) {
+            runs.settle(actions, |state| {
+                matches!(state, RunState::Held { .. }).then_some("Not done: another tool failed.")
+            });
+        }
+    }
+
     /// The caller speaks while tools run: the words go to the model with the outcomes.
-    pub(super) fn caller_said_during_tools(&mut self, text: &str, actions: &mut Vec<Action>) {
+    pub(super) fn caller_said_during_tools(&mut self, now: Instant, text: &str, actions: &mut Vec<Action>) {
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -230,11 +252,11 @@ impl Conversation {
         runs.settle(actions, |state| {
             matches!(state, RunState::Held { .. }).then_some("Not done: the caller went on speaking.")
         });
-        self.go_on_when_settled(actions);
+        self.go_on_when_settled(now, actions);
     }
 
     /// The caller talked over the agent while tools run.
-    pub(super) fn interrupt_tools(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn interrupt_tools(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -246,7 +268,7 @@ impl Conversation {
             }
             RunState::Running { .. } | RunState::Settled(_) => None,
         });
-        self.go_on_when_settled(actions);
+        self.go_on_when_settled(now, actions);
     }
 
     pub(super) fn tool_deadlines(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -261,11 +283,11 @@ impl Conversation {
             }
             _ => None,
         });
-        if runs.then == Then::Answer && !runs.is_settled() {
+        if runs.is_waited_for() {
             let say_it = match runs.filler {
                 Filler::Due(due) if due <= now => idle,
                 Filler::Postponed(due) => due <= now,
-                Filler::Due(_) | Filler::Done => return self.go_on_when_settled(actions),
+                Filler::Due(_) | Filler::Done => return self.go_on_when_settled(now, actions),
             };
             if say_it {
                 self.say_filler(actions);
@@ -273,7 +295,8 @@ impl Conversation {
                 runs.filler = Filler::Postponed(now + FILLER_AFTER);
             }
         }
-        self.go_on_when_settled(actions);
+        self.hold_back_after_failure(actions);
+        self.go_on_when_settled(now, actions);
     }
 
     fn say_filler(&mut self, actions: &mut Vec<Action>) {
@@ -309,7 +332,7 @@ impl Conversation {
         self.history.push_outcomes(outcomes, &words);
     }
 
-    fn go_on_when_settled(&mut self, actions: &mut Vec<Action>) {
+    fn go_on_when_settled(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -325,7 +348,7 @@ impl Conversation {
         self.phase = Phase::Listening;
         if then == Then::Answer {
             // New words of the caller begin a new turn.
-            self.generate(if spoke { 0 } else { round + 1 }, actions);
+            self.generate(now, if spoke { 0 } else { round + 1 }, actions);
         }
     }
 }

@@ -1,0 +1,117 @@
+//! Reads one stream of Bedrock's, under deadlines. What nobody has heard yet is held, so that it can be taken back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use aws_sdk_bedrockruntime::operation::converse_stream::ConverseStreamOutput;
+use tokio::time::{Instant, timeout};
+use voice_core::ports::{ModelEvent, Usage};
+use voice_core::speech_filter::SpeechFilter;
+
+use super::Deadlines;
+use super::events::{Blocks, Part};
+use super::failure::{self, Failure};
+
+/// Usage comes behind the end of the message; an answer does not wait for it longer than this.
+const USAGE_FOLLOWS: Duration = Duration::from_millis(250);
+/// The stream ends right behind the usage. A connection whose stream was read to its end can be used again.
+const END_FOLLOWS: Duration = Duration::from_millis(20);
+
+pub(super) struct Streaming {
+    output: ConverseStreamOutput,
+    blocks: Blocks,
+    pace: Pace,
+    /// What was read before there was a word to speak; none once there was.
+    held: Option<Held>,
+    stop_reason: Option<String>,
+}
+
+/// Which deadline counts.
+enum Pace {
+    /// The request was sent, and nothing has come.
+    Waiting {
+        since: Instant,
+    },
+    Flowing,
+}
+
+#[derive(Default)]
+struct Held {
+    events: Vec<ModelEvent>,
+    filter: SpeechFilter,
+}
+
+/// What reading led to.
+pub(super) enum Progress {
+    Going,
+    Stopped { reason: String, usage: Option<Usage> },
+}
+
+impl Streaming {
+    pub(super) fn new(output: ConverseStreamOutput, asked_at: Instant) -> Self {
+        let pace = Pace::Waiting { since: asked_at };
+        Self { output, blocks: Blocks::default(), pace, held: Some(Held::default()), stop_reason: None }
+    }
+
+    /// Whether the caller may have heard something of it.
+    pub(super) const fn has_spoken(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Reads one event; what can go on is appended to `ready`.
+    pub(super) async fn read(
+        &mut self,
+        deadlines: Deadlines,
+        ready: &mut VecDeque<ModelEvent>,
+    ) -> Result<Progress, Failure> {
+        let patience = match (&self.stop_reason, &self.pace) {
+            (Some(_), _) => USAGE_FOLLOWS,
+            (None, Pace::Waiting { since }) => deadlines.first_token.saturating_sub(since.elapsed()),
+            (None, Pace::Flowing) => deadlines.next_token,
+        };
+        let event = match timeout(patience, self.output.stream.recv()).await {
+            Ok(received) => received.map_err(|error| failure::of_stream_error(&error)),
+            Err(_) => Err(Failure::timed_out("a pause in the stream")),
+        };
+        let event = match event {
+            Ok(Some(event)) => event,
+            // The answer is complete; only its accounting is missing.
+            Ok(None) | Err(_) if self.stop_reason.is_some() => return Ok(self.stopped(None, ready)),
+            Ok(None) => return Err(Failure::broken("the stream ended before the message")),
+            Err(failure) => return Err(failure),
+        };
+        match self.blocks.read(event) {
+            Part::Nothing => {}
+            Part::Sign => self.pace = Pace::Flowing,
+            Part::Event(event) => {
+                self.pace = Pace::Flowing;
+                self.take(event, ready);
+            }
+            Part::Stopped(reason) => self.stop_reason = Some(reason),
+            Part::Usage(usage) => {
+                // Whatever comes of it, the answer is complete.
+                let _ = timeout(END_FOLLOWS, self.output.stream.recv()).await;
+                return Ok(self.stopped(Some(usage), ready));
+            }
+        }
+        Ok(Progress::Going)
+    }
+
+    fn take(&mut self, event: ModelEvent, ready: &mut VecDeque<ModelEvent>) {
+        let Some(held) = &mut self.held else { return ready.push_back(event) };
+        let speaks = matches!(&event, ModelEvent::Text(text) if !held.filter.push(text).is_empty());
+        held.events.push(event);
+        if speaks {
+            self.release(ready);
+        }
+    }
+
+    fn stopped(&mut self, usage: Option<Usage>, ready: &mut VecDeque<ModelEvent>) -> Progress {
+        self.release(ready);
+        Progress::Stopped { reason: self.stop_reason.take().unwrap_or_default(), usage }
+    }
+
+    fn release(&mut self, ready: &mut VecDeque<ModelEvent>) {
+        ready.extend(self.held.take().map(|held| held.events).unwrap_or_default());
+    }
+}

@@ -1,0 +1,100 @@
+//! Plays every file of `scenarios/` against the real service between stand-ins, one test for each. What a scenario is
+//! and how it is judged is tested in `rehearsal`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use trunkline_dev::scenarios;
+
+/// One test for each name; its file is the name with hyphens.
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                play(stringify!($name)).await;
+            }
+        )*
+
+        const PLAYED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+scenarios! {
+    broken_stream
+    caller_hangs_up
+    goodbye_interrupted
+    goodbye_then_end
+    goodbye_without_a_word
+    interrupted_greeting
+    interruption_by_noise
+    interruption_in_mid_answer
+    interruption_while_the_voice_plays
+    keypad_menu
+    keypad_number
+    lost_socket
+    lost_socket_before_the_answer
+    order_for_delivery
+    order_for_pickup
+    profile_chooses_einstein
+    slow_model
+    stalled_in_mid_sentence
+    stalled_model
+    throttled_model
+    throttled_model_apology
+    tool_mistakes
+    tools_in_parallel
+    unknown_use_case
+    unspeakable_text
+    utterance_in_pieces
+    words_during_a_tool
+}
+
+#[test]
+fn every_file_has_a_test() {
+    let files = scenarios::files(&[at("scenarios")]).unwrap();
+    let names = files.iter().map(|file| file.file_stem().unwrap().to_str().unwrap().replace('-', "_"));
+    let played = PLAYED.iter().map(|name| (*name).to_owned());
+    assert_eq!(names.collect::<BTreeSet<_>>(), played.collect());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expectation_that_is_not_met_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    let text = r#"
+        title = "Wrong in every way that a step can be"
+        [[step]]
+        expect = "Emberline Pizza"
+        [[step]]
+        say = "One water for pickup."
+        expect = "a glass of champagne"
+        heard = "a glass of champagne"
+        absent = "water"
+        model_last_user = "champagne"
+        model_history = "champagne"
+        model_history_absent = "water"
+        dialled = "+18005550100"
+        within_ms = 800
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let report = scenarios::play(&file, &at("configuration")).await.unwrap();
+    assert!(!report.passed(), "{report}");
+    let missed: Vec<_> = report.steps.iter().map(|step| (missed(step), step.checks.len())).collect();
+    assert_eq!(missed, [(0, 1), (7, 7)], "{report}");
+}
+
+async fn play(name: &str) {
+    let file = at("scenarios").join(name.replace('_', "-")).with_extension("toml");
+    let report = scenarios::play(&file, &at("configuration")).await.unwrap();
+    assert!(report.passed(), "{report}");
+}
+
+fn missed(step: &rehearsal::scenario::StepReport) -> usize {
+    use rehearsal::scenario::Outcome;
+    step.checks.iter().filter(|check| matches!(check.outcome, Outcome::Missed { .. })).count()
+}
+
+fn at(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
