@@ -25,7 +25,7 @@ pub enum Counter {
     FramesUnknown,
     /// Messages with which Twilio complained about one of ours.
     FramesRejectedByTwilio,
-    Turns,
+    Generations,
     Interruptions,
     ToolRuns,
     ToolErrors,
@@ -57,7 +57,7 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::FramesMalformed, "frames.malformed"),
     (Counter::FramesUnknown, "frames.unknown"),
     (Counter::FramesRejectedByTwilio, "frames.rejected_by_twilio"),
-    (Counter::Turns, "turns"),
+    (Counter::Generations, "generations"),
     (Counter::Interruptions, "interruptions"),
     (Counter::ToolRuns, "tools.runs"),
     (Counter::ToolErrors, "tools.errors"),
@@ -130,7 +130,7 @@ mod tests {
         }
         let metrics = Metrics::default();
         metrics.clone().count(Counter::ModelFallbacks);
-        metrics.add(Counter::Turns, 2);
-        assert_eq!(metrics.summary(), "turns=2 model.fallbacks=1");
+        metrics.add(Counter::Generations, 2);
+        assert_eq!(metrics.summary(), "generations=2 model.fallbacks=1");
     }
 }

@@ -156,10 +156,12 @@ fn read_channel(record: &Section<'_>, report: &mut Report) -> Channel {
     };
     let channels = [Channel::ConversationRelay, Channel::MediaStreams, Channel::OpenAiSip];
     let channel = channels.into_iter().find(|channel| channel.as_str() == text);
-    channel.unwrap_or_else(|| {
-        report.error("channel", "must be conversationRelay, mediaStreams or openaiSip");
-        Channel::default()
-    })
+    match channel {
+        Some(Channel::ConversationRelay) => {}
+        Some(_) => report.warn("channel", "has no effect yet: the call is carried by conversationRelay"),
+        None => report.error("channel", "must be conversationRelay, mediaStreams or openaiSip"),
+    }
+    channel.unwrap_or_default()
 }
 
 /// Reads `messages`; a sentence that is left out or blank keeps its default, because silence is never an
@@ -169,12 +171,13 @@ fn read_sentences(record: &Section<'_>, report: &mut Report) -> Sentences {
     let Some(section) = record.section("messages", report) else {
         return sentences;
     };
-    section.warn_of_unknown(&["failure", "busy", "waiting", "goodbye"], report);
+    section.warn_of_unknown(&["failure", "busy", "waiting", "goodbye", "resumed"], report);
     for (name, sentence) in [
         ("failure", &mut sentences.failure),
         ("busy", &mut sentences.busy),
         ("waiting", &mut sentences.waiting),
         ("goodbye", &mut sentences.goodbye),
+        ("resumed", &mut sentences.resumed),
     ] {
         match section.text(name, report) {
             Some(text) if text.trim().is_empty() => {

@@ -18,7 +18,7 @@ use super::signed::{Refused, check_handshake};
 use super::socket::CallSocket;
 use super::twiml::session;
 use crate::metrics::Counter;
-use crate::session::{PreparedCall, SessionStart, run, setup_fits};
+use crate::session::{Leave, PreparedCall, SessionStart, run, setup_fits};
 use crate::telemetry::causes;
 
 /// Messages beyond this end the connection; those beyond the protocol's limit are only refused.
@@ -41,7 +41,7 @@ pub(super) async fn connect(
         service.metrics().count(Counter::SessionsRefused);
         return Ok((StatusCode::NOT_FOUND, "There is no such call.\n").into_response());
     }
-    let span = info_span!("call", call.sid = %call_sid);
+    let span = info_span!("call");
     let task = service.ports.tasks.token();
     let upgrade = upgrade
         .max_message_size(LARGEST_FRAME)
@@ -69,7 +69,9 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
         Some((call, slot)) => (Some(call), slot),
         None => (None, service.calls.readmit()),
     };
-    let (mut live, took_over) = Box::pin(service.calls.go_live(&call_sid, slot)).await;
+    let leave =
+        Leave { now: service.shutting_down.child_token(), shutting_down: service.shutting_down.clone() };
+    let (mut live, took_over) = Box::pin(service.calls.go_live(&call_sid, slot, leave.now.clone())).await;
     if took_over {
         service.metrics().count(Counter::SessionsTakenOver);
     }
@@ -87,9 +89,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
             }
         },
     };
-    let taken_over = live.taken_over.clone();
-    let journal =
-        run(socket, call, start, service.ports.clone(), taken_over, service.shutting_down.clone()).await;
+    let journal = run(socket, call, start, service.ports.clone(), leave).await;
     live.give_back_slot();
     // A session that takes over reads the journal once this one has written it.
     journal.written().await;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 use voice_core::ports::Session;
 use voice_core::private::Private;
-use voice_core::use_case::UseCase;
+use voice_core::use_case::{Channel, UseCase};
 use voice_protocols::twiml::{ConversationRelay, Verb, VoiceResponse};
 use voice_protocols::webhook::VoiceWebhook;
 
@@ -105,7 +105,7 @@ async fn answer_call(service: &Service, path: Option<String>, webhook: VoiceWebh
 pub(super) fn session(prepared: &PreparedCall, params: Vec<(String, String)>) -> Session {
     Session {
         call: Arc::clone(&prepared.context),
-        channel: prepared.use_case.channel.as_str(),
+        channel: Channel::ConversationRelay.as_str(),
         model: prepared.models[0].clone(),
         twilio: Private::new(params),
     }

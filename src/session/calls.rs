@@ -38,7 +38,7 @@ struct Answered {
 #[derive(Debug)]
 struct Live {
     session: u64,
-    taken_over: CancellationToken,
+    leave: CancellationToken,
     finished: CancellationToken,
 }
 
@@ -60,8 +60,6 @@ pub struct LiveSession {
     calls: Calls,
     call_sid: String,
     session: u64,
-    /// Cancelled when a newer session of the same call takes over.
-    pub taken_over: CancellationToken,
     finished: CancellationToken,
     slot: Option<CallSlot>,
 }
@@ -130,33 +128,29 @@ impl Calls {
     }
 
     /// Makes a session the live one of its call. An older one is told to go, and is waited for.
-    pub async fn go_live(&self, call_sid: &str, slot: CallSlot) -> (LiveSession, bool) {
-        let (taken_over, finished) = (CancellationToken::new(), CancellationToken::new());
+    /// `leave` is how it is told to go in its turn.
+    pub async fn go_live(
+        &self,
+        call_sid: &str,
+        slot: CallSlot,
+        leave: CancellationToken,
+    ) -> (LiveSession, bool) {
+        let finished = CancellationToken::new();
         let (session, older) = {
             let mut state = self.lock();
             state.next_session += 1;
             let session = state.next_session;
-            let live = Live { session, taken_over: taken_over.clone(), finished: finished.clone() };
+            let live = Live { session, leave, finished: finished.clone() };
             (session, state.live.insert(call_sid.to_owned(), live))
         };
         let took_over = older.is_some();
         if let Some(older) = older {
-            older.taken_over.cancel();
+            older.leave.cancel();
             // What the older one heard must be in the journal before the newer one reads it.
             let _ = tokio::time::timeout(TAKE_OVER, older.finished.cancelled()).await;
         }
         let calls = self.clone();
-        (
-            LiveSession {
-                calls,
-                call_sid: call_sid.to_owned(),
-                session,
-                taken_over,
-                finished,
-                slot: Some(slot),
-            },
-            took_over,
-        )
+        (LiveSession { calls, call_sid: call_sid.to_owned(), session, finished, slot: Some(slot) }, took_over)
     }
 
     fn forget_abandoned(&self) {
@@ -210,15 +204,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_newer_session_of_a_call_takes_over() {
         let calls = Calls::new(9);
-        let (older, took_over) = calls.go_live("CA1", calls.readmit()).await;
+        let leave = CancellationToken::new();
+        let (older, took_over) = calls.go_live("CA1", calls.readmit(), leave.clone()).await;
         assert!(!took_over);
         let newer = tokio::time::timeout(Duration::from_secs(1), async {
-            let go = calls.go_live("CA1", calls.readmit());
+            let go = calls.go_live("CA1", calls.readmit(), CancellationToken::new());
             tokio::pin!(go);
             tokio::select! {
                 biased;
                 _ = &mut go => panic!("it waits for the older one"),
-                () = older.taken_over.cancelled() => {}
+                () = leave.cancelled() => {}
             }
             drop(older);
             go.await

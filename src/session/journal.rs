@@ -26,8 +26,8 @@ pub struct Journal {
     queue: mpsc::Sender<JournaledTurn>,
     call_sid: Arc<str>,
     ports: Ports,
-    /// Cancelled when another owner has taken the call.
-    pub(super) fenced: CancellationToken,
+    /// Cancelled by us when another owner has taken the call.
+    leave: CancellationToken,
     done: CancellationToken,
 }
 
@@ -42,14 +42,14 @@ pub(super) enum Standing {
 }
 
 impl Journal {
-    pub(super) fn open(call_sid: &str, standing: Standing, ports: &Ports) -> Self {
+    pub(super) fn open(call_sid: &str, standing: Standing, ports: &Ports, leave: CancellationToken) -> Self {
         let (queue, turns) = mpsc::channel(QUEUE);
-        let (fenced, done) = (CancellationToken::new(), CancellationToken::new());
+        let done = CancellationToken::new();
         let call_sid: Arc<str> = call_sid.into();
         let writer =
             Writer { turns, give_up_at: None, call_sid: Arc::clone(&call_sid), ports: ports.clone() };
         let span = tracing::info_span!("journal");
-        let (fence, when_done) = (fenced.clone(), done.clone().drop_guard());
+        let (fence, when_done) = (leave.clone(), done.clone().drop_guard());
         ports.tasks.spawn(
             async move {
                 if writer.run(standing).await == Fate::Fenced {
@@ -59,11 +59,11 @@ impl Journal {
             }
             .instrument(span),
         );
-        Self { queue, call_sid, ports: ports.clone(), fenced, done }
+        Self { queue, call_sid, ports: ports.clone(), leave, done }
     }
 
     pub(super) fn write(&self, turn: JournaledTurn) {
-        if self.queue.try_send(turn).is_err() && !self.fenced.is_cancelled() {
+        if self.queue.try_send(turn).is_err() && !self.leave.is_cancelled() {
             self.ports.metrics.count(Counter::JournalLost);
             error!(call.sid = %self.call_sid, "the journal takes no more; a message is lost");
         }

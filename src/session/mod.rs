@@ -26,7 +26,7 @@ pub use frame::{CloseCode, Frame, SocketError};
 pub use handshake::setup_fits;
 pub use journal::Journal;
 pub use prepared::{NoModel, PreparedCall, Webhook};
-pub use relay_session::{SessionStart, run};
+pub use relay_session::{Leave, SessionStart, run};
 
 /// What a session needs of the outside world.
 #[derive(Clone, Debug)]

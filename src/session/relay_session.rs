@@ -4,14 +4,15 @@
 //! [`SessionInput`].
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::{Instrument, debug, info, warn};
 use voice_core::conversation::{Action, Conversation, EndReason, Event};
 use voice_core::history::{History, Record};
@@ -45,9 +46,15 @@ enum SessionInput {
     Model(Option<ModelEvent>),
     Tool(RunId, ToolResult),
     Deadline,
-    /// A newer session has the call, here or elsewhere.
-    TakenOver,
-    ShuttingDown,
+    Leave,
+}
+
+/// When a session must go although the caller is there.
+#[derive(Clone, Debug)]
+pub struct Leave {
+    /// Cancelled when a newer session has the call, here or elsewhere, and when the service shuts down.
+    pub now: CancellationToken,
+    pub shutting_down: CancellationToken,
 }
 
 /// Why a session ended.
@@ -81,25 +88,18 @@ const TOOL_RESULTS: usize = 32;
 
 /// Runs a session to its end and closes `socket`, which has shown its `setup` before. The journal may still have to be
 /// written when this returns.
-pub async fn run<S>(
-    socket: S,
-    call: PreparedCall,
-    start: SessionStart,
-    ports: Ports,
-    taken_over: CancellationToken,
-    shutting_down: CancellationToken,
-) -> Journal
+pub async fn run<S>(socket: S, call: PreparedCall, start: SessionStart, ports: Ports, leave: Leave) -> Journal
 where
     S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
 {
     ports.metrics.count(Counter::SessionsStarted);
-    let mut session = RelaySession::new(socket, call, start, ports);
+    let mut session = RelaySession::new(socket, call, start, ports, &leave);
     let started = Instant::now();
-    let ending = session.converse(&taken_over, &shutting_down).await;
+    let ending = session.converse(&leave).await;
     info!(
         call.sid = %session.call.context.call_sid,
         ending = ?ending,
-        turns = session.turns,
+        generations = session.generations,
         duration_ms = millis(started.elapsed()),
         "the session ended"
     );
@@ -121,7 +121,7 @@ struct RelaySession<S> {
     actions: Vec<Action>,
     outgoing: Vec<Outbound>,
     malformed_in_a_row: u32,
-    turns: u32,
+    generations: u32,
     last_sign_of_life: Instant,
     next_ping: Instant,
     ended: Option<EndReason>,
@@ -131,7 +131,7 @@ impl<S> RelaySession<S>
 where
     S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
 {
-    fn new(socket: S, call: PreparedCall, start: SessionStart, ports: Ports) -> Self {
+    fn new(socket: S, call: PreparedCall, start: SessionStart, ports: Ports, leave: &Leave) -> Self {
         let call_sid = &call.context.call_sid;
         let use_case = Arc::clone(&call.use_case);
         let (conversation, standing) = match start {
@@ -146,7 +146,7 @@ where
                 (conversation, Standing::Claimed { epoch })
             }
         };
-        let journal = Journal::open(call_sid, standing, &ports);
+        let journal = Journal::open(call_sid, standing, &ports, leave.now.clone());
         let now = Instant::now();
         let (to_results, results) = mpsc::channel(TOOL_RESULTS);
         Self {
@@ -163,18 +163,19 @@ where
             actions: Vec::new(),
             outgoing: Vec::new(),
             malformed_in_a_row: 0,
-            turns: 0,
+            generations: 0,
             last_sign_of_life: now,
             next_ping: now + BETWEEN_PINGS,
             ended: None,
         }
     }
 
-    async fn converse(
-        &mut self,
-        taken_over: &CancellationToken,
-        shutting_down: &CancellationToken,
-    ) -> Ending {
+    async fn converse(&mut self, leave: &Leave) -> Ending {
+        let told_to_leave = leave.now.cancelled();
+        tokio::pin!(told_to_leave);
+        // One timer for the whole session: registering one for every token is dear.
+        let timer = sleep_until(self.next_ping);
+        tokio::pin!(timer);
         let mut actions = Vec::new();
         self.conversation.begin(Instant::now().into_std(), &mut actions);
         self.perform(actions);
@@ -188,7 +189,14 @@ where
                     EndReason::AgentEnded { .. } => Ending::AgentEnded,
                 };
             }
-            let input = self.next_input(taken_over, shutting_down).await;
+            let input = self.next_input(told_to_leave.as_mut(), timer.as_mut()).await;
+            if let SessionInput::Leave = input {
+                return if leave.shutting_down.is_cancelled() {
+                    Ending::ShuttingDown
+                } else {
+                    Ending::TakenOver
+                };
+            }
             if let Some(ending) = self.take(input).await {
                 return ending;
             }
@@ -197,11 +205,14 @@ where
 
     async fn next_input(
         &mut self,
-        taken_over: &CancellationToken,
-        shutting_down: &CancellationToken,
+        told_to_leave: Pin<&mut WaitForCancellationFuture<'_>>,
+        mut timer: Pin<&mut Sleep>,
     ) -> SessionInput {
         let deadline = self.conversation.next_deadline().map(Instant::from_std);
-        let wake_at = deadline.into_iter().chain([self.next_ping]).min().unwrap_or(self.next_ping);
+        let wake_at = deadline.map_or(self.next_ping, |deadline| deadline.min(self.next_ping));
+        if timer.deadline() != wake_at {
+            timer.as_mut().reset(wake_at);
+        }
         let generation = async {
             match &mut self.generation {
                 Some(live) => live.stream.next().await,
@@ -210,13 +221,11 @@ where
         };
         tokio::select! {
             biased;
-            () = taken_over.cancelled() => SessionInput::TakenOver,
-            () = self.journal.fenced.cancelled() => SessionInput::TakenOver,
-            () = shutting_down.cancelled() => SessionInput::ShuttingDown,
+            () = told_to_leave => SessionInput::Leave,
             frame = self.socket.next() => SessionInput::Frame(frame),
             event = generation => SessionInput::Model(event),
             Some((run, result)) = self.results.recv() => SessionInput::Tool(run, result),
-            () = sleep_until(wake_at) => SessionInput::Deadline,
+            () = timer => SessionInput::Deadline,
         }
     }
 
@@ -254,8 +263,7 @@ where
                 }
                 self.handle(Event::DeadlineReached);
             }
-            SessionInput::TakenOver => return Some(Ending::TakenOver),
-            SessionInput::ShuttingDown => return Some(Ending::ShuttingDown),
+            SessionInput::Leave => {}
         }
         None
     }
@@ -381,8 +389,8 @@ where
     }
 
     fn start_generation(&mut self, generation: GenerationId) {
-        self.turns += 1;
-        self.ports.metrics.count(Counter::Turns);
+        self.generations += 1;
+        self.ports.metrics.count(Counter::Generations);
         let stream = self.ports.model.generate(GenerationRequest {
             call: Arc::clone(&self.call.context),
             generation,

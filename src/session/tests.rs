@@ -22,7 +22,7 @@ use voice_core::ports::{
 use voice_core::private::Private;
 use voice_core::use_case::{Channel, InferenceSettings, OnInterrupt, Sentences, Tool, UseCase};
 
-use super::{CloseCode, Frame, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits};
+use super::{CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits};
 use crate::metrics::{Counter, Metrics};
 
 const CALL: &str = "CA00000000000000000000000000000001";
@@ -225,15 +225,15 @@ impl Stage {
             twilio: Private::new(Vec::new()),
         };
         let socket = Socket { inbound, outbound };
-        let (mut socket, over) = (socket, taken_over.clone());
+        let mut socket = socket;
+        let leave = Leave { now: taken_over.clone(), shutting_down: CancellationToken::new() };
         tasks.spawn(async move {
             // As the socket's route does it.
             if !setup_fits(&mut socket, CALL, &ports).await {
                 let _ = socket.outbound.send(Frame::Close(CloseCode::Policy)).await;
                 return;
             }
-            let journal =
-                run(socket, call, SessionStart::Fresh(session), ports, over, CancellationToken::new()).await;
+            let journal = run(socket, call, SessionStart::Fresh(session), ports, leave).await;
             journal.written().await;
         });
         let started = Instant::now();
@@ -353,7 +353,7 @@ async fn tokens_that_are_ready_together_go_out_together() {
     stage.say("Hello").await;
     assert_eq!(stage.next_json().await, said("Good day.", true));
     let (store, metrics) = stage.end().await;
-    assert_eq!(metrics.value(Counter::Turns), 1);
+    assert_eq!(metrics.value(Counter::Generations), 1);
     assert_eq!(store.closed.lock().unwrap().get(CALL), Some(&1));
 }
 

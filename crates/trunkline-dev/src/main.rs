@@ -119,6 +119,9 @@ struct LoadArgs {
     /// Between the agent's last token and the caller's next words
     #[arg(long, default_value_t = 0)]
     think_ms: u64,
+    /// The callers' first words are spread over this many milliseconds
+    #[arg(long, default_value_t = 1000)]
+    stagger_ms: u64,
     /// Hold all calls without a word for this long, to read memory
     #[arg(long, default_value_t = 2000)]
     idle_ms: u64,
@@ -297,6 +300,7 @@ async fn put_load(args: LoadArgs) -> anyhow::Result<ExitCode> {
         turns: args.turns,
         ramp: Duration::from_millis(args.ramp_ms),
         think: Duration::from_millis(args.think_ms),
+        stagger: Duration::from_millis(args.stagger_ms),
         idle: Duration::from_millis(args.idle_ms),
         twiml_requests: args
             .twiml_requests

@@ -54,7 +54,7 @@ fn what_a_record_leaves_out_has_a_default() {
 #[test]
 fn every_attribute_is_read() {
     let use_case = parsed(&json!({
-        "title": "T", "description": "D", "channel": "mediaStreams",
+        "title": "T", "description": "D", "channel": "conversationRelay",
         "llmModel": "m1", "fallbackModels": ["m2", "m3"],
         "conversationRelayParams": {"dtmfDetection": true, "speechTimeout": 900, "hints": "a,b"},
         "languages": [{"code": "de-DE", "ttsProvider": "Google"}],
@@ -65,7 +65,7 @@ fn every_attribute_is_read() {
     }))
     .use_case;
     assert_eq!((use_case.title.as_deref(), use_case.description.as_deref()), (Some("T"), Some("D")));
-    assert_eq!(use_case.channel, Channel::MediaStreams);
+    assert_eq!(use_case.channel, Channel::ConversationRelay);
     assert_eq!(use_case.model.as_deref(), Some("m1"));
     assert_eq!(use_case.fallback_models, ["m2", "m3"]);
     let attributes: Vec<_> =

@@ -146,7 +146,7 @@ impl Generation {
             Ok(sent) => sent.map_err(|error| failure::of_sdk_error(&error))?,
             Err(_) => return Err(Failure::timed_out("no answer")),
         };
-        self.phase = Phase::Streaming(Box::new(Streaming::new(output, started)));
+        self.phase = Phase::Streaming(Box::new(Streaming::new(output, started, self.deadlines.first_token)));
         Ok(())
     }
 

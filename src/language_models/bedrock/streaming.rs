@@ -1,10 +1,15 @@
 //! Reads one stream of Bedrock's, under deadlines. What nobody has heard yet is held, so that it can be taken back.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
+use aws_sdk_bedrockruntime::error::SdkError;
 use aws_sdk_bedrockruntime::operation::converse_stream::ConverseStreamOutput;
-use tokio::time::{Instant, timeout};
+use aws_sdk_bedrockruntime::types::ConverseStreamOutput as StreamEvent;
+use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
+use aws_smithy_types::event_stream::RawMessage;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use voice_core::ports::{ModelEvent, Usage};
 use voice_core::speech_filter::SpeechFilter;
 
@@ -24,7 +29,11 @@ pub(super) struct Streaming {
     /// What was read before there was a word to speak; none once there was.
     held: Option<Held>,
     stop_reason: Option<String>,
+    timer: Pin<Box<Sleep>>,
 }
+
+/// What comes out of the SDK's stream: an event, the end, or an error.
+type Received = Result<Option<StreamEvent>, SdkError<ConverseStreamOutputError, RawMessage>>;
 
 /// Which deadline counts.
 enum Pace {
@@ -48,9 +57,17 @@ pub(super) enum Progress {
 }
 
 impl Streaming {
-    pub(super) fn new(output: ConverseStreamOutput, asked_at: Instant) -> Self {
+    pub(super) fn new(output: ConverseStreamOutput, asked_at: Instant, first_token: Duration) -> Self {
         let pace = Pace::Waiting { since: asked_at };
-        Self { output, blocks: Blocks::default(), pace, held: Some(Held::default()), stop_reason: None }
+        let timer = Box::pin(sleep_until(asked_at + first_token));
+        Self {
+            output,
+            blocks: Blocks::default(),
+            pace,
+            held: Some(Held::default()),
+            stop_reason: None,
+            timer,
+        }
     }
 
     /// Whether the caller may have heard something of it.
@@ -64,14 +81,14 @@ impl Streaming {
         deadlines: Deadlines,
         ready: &mut VecDeque<ModelEvent>,
     ) -> Result<Progress, Failure> {
-        let patience = match (&self.stop_reason, &self.pace) {
-            (Some(_), _) => USAGE_FOLLOWS,
-            (None, Pace::Waiting { since }) => deadlines.first_token.saturating_sub(since.elapsed()),
-            (None, Pace::Flowing) => deadlines.next_token,
+        let deadline = match (&self.stop_reason, &self.pace) {
+            (Some(_), _) => Instant::now() + USAGE_FOLLOWS,
+            (None, Pace::Waiting { since }) => *since + deadlines.first_token,
+            (None, Pace::Flowing) => Instant::now() + deadlines.next_token,
         };
-        let event = match timeout(patience, self.output.stream.recv()).await {
-            Ok(received) => received.map_err(|error| failure::of_stream_error(&error)),
-            Err(_) => Err(Failure::timed_out("a pause in the stream")),
+        let event = match self.receive(deadline).await {
+            Some(received) => received.map_err(|error| failure::of_stream_error(&error)),
+            None => Err(Failure::timed_out("a pause in the stream")),
         };
         let event = match event {
             Ok(Some(event)) => event,
@@ -95,6 +112,26 @@ impl Streaming {
             }
         }
         Ok(Progress::Going)
+    }
+
+    /// Receives an event, or nothing when the deadline passes. The timer is moved only when it has fired too early:
+    /// registering one for every token is dear.
+    async fn receive(&mut self, deadline: Instant) -> Option<Received> {
+        if deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(deadline);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                received = self.output.stream.recv() => return Some(received),
+                () = &mut self.timer => {
+                    if Instant::now() >= deadline {
+                        return None;
+                    }
+                    self.timer.as_mut().reset(deadline);
+                }
+            }
+        }
     }
 
     fn take(&mut self, event: ModelEvent, ready: &mut VecDeque<ModelEvent>) {

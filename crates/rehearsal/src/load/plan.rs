@@ -23,8 +23,10 @@ pub struct LoadPlan {
     pub turns: u32,
     /// The calls start spread over this time.
     pub ramp: Duration,
-    /// Between the agent's last token and the caller's next words. The callers start spread over this time.
+    /// Between the agent's last token and the caller's next words.
     pub think: Duration,
+    /// The callers' first words are spread over this time: telephones do not ring in step.
+    pub stagger: Duration,
     /// How long all calls are held without a word before memory is read and the turns begin.
     pub idle: Duration,
     pub use_case: Option<String>,
@@ -62,7 +64,9 @@ impl LoadPlan {
         ensure!((1..=MAX_CALLS).contains(&self.calls), "calls must be between 1 and {MAX_CALLS}");
         ensure!(self.turns >= 1, "every call needs a turn at least");
         ensure!(turns <= MAX_TURNS, "{turns} turns are more than {MAX_TURNS}");
-        for (name, pause) in [("ramp", self.ramp), ("think", self.think), ("idle", self.idle)] {
+        for (name, pause) in
+            [("ramp", self.ramp), ("think", self.think), ("stagger", self.stagger), ("idle", self.idle)]
+        {
             ensure!(pause <= MAX_PAUSE, "{name} must be at most {MAX_PAUSE:?}");
         }
         if let Some(requests) = self.twiml_requests {
@@ -80,7 +84,7 @@ impl LoadPlan {
         let talk = (self.think + TURN_TIMEOUT) * (self.turns + 1);
         let requests = self.twiml_requests.map_or(0.0, |requests| f64::from(requests.count) / requests.rate);
         // The first connect is the one of the warming call, the last is for hanging up.
-        CONNECT_TIMEOUT * 4 + self.ramp + self.idle + talk + Duration::from_secs_f64(requests)
+        CONNECT_TIMEOUT * 4 + self.ramp + self.stagger + self.idle + talk + Duration::from_secs_f64(requests)
     }
 }
 
@@ -91,6 +95,7 @@ impl Default for LoadPlan {
             turns: 5,
             ramp: Duration::from_secs(1),
             think: Duration::ZERO,
+            stagger: Duration::from_secs(1),
             idle: Duration::ZERO,
             use_case: None,
             twiml_requests: None,

@@ -121,7 +121,7 @@ impl Run {
             turns: self.plan.turns,
             think: self.plan.think,
             wait_to_call: self.plan.ramp * number / self.plan.calls,
-            wait_to_talk: self.plan.think * number / self.plan.calls,
+            wait_to_talk: self.plan.stagger * number / self.plan.calls,
         }
     }
 

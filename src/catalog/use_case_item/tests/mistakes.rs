@@ -114,6 +114,7 @@ fn bare_tool(setting: &str, value: &Value) -> Value {
 fn a_warning_names_its_place_and_the_record_works() {
     for (attributes, path) in [
         (json!({"prompts": "x"}), "prompts"),
+        (json!({"channel": "mediaStreams"}), "channel"),
         (json!({"speech": {}}), "speech"),
         (json!({"silence": {}}), "silence"),
         (json!({"maxDurationSeconds": 60}), "maxDurationSeconds"),
