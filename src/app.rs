@@ -50,8 +50,7 @@ impl App {
         let model =
             Bedrock::new(clients(&aws.bedrock, ClientSettings::default()), deadlines, metrics.clone());
         let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
-        let tools =
-            Tools::new(store.clone(), store.clone(), metrics.clone(), tasks.clone(), Arc::clone(&owner));
+        let tools = Tools::new(store.clone(), store.clone(), metrics.clone(), tasks.clone());
         let records: Arc<dyn RecordStore> = store.clone();
         let catalog = Catalog::new(records, &tasks, metrics.clone(), |name| Handler::named(name).is_some());
         let ports = Ports { model: Arc::new(model), tools: Arc::new(tools), store, metrics, tasks, owner };

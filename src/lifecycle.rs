@@ -14,6 +14,8 @@ use crate::http;
 const BETWEEN_SUMMARIES: Duration = Duration::from_mins(1);
 /// Sessions that were told to go write their journals.
 const GOING: Duration = Duration::from_secs(15);
+/// Requests under way are answered within this time.
+const ANSWERING: Duration = Duration::from_secs(2);
 
 /// Serves until `stop` is cancelled; then no new call is taken, and those in progress may end by themselves.
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
@@ -46,10 +48,16 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> 
         () = sleep(drain) => warn!(calls = calls.active(), "calls in progress are ended"),
     }
     shutting_down.cancel();
-    closed.cancel();
     tasks.close();
-    if timeout(GOING, tasks.wait()).await.is_err() {
-        warn!(tasks = tasks.len(), "some tasks did not end in time");
+    // Twilio asks at once what comes after the sessions that end here, so requests are answered a little longer.
+    tokio::select! {
+        result = &mut server => return result,
+        () = tasks.wait() => {}
+        () = sleep(GOING) => warn!(tasks = tasks.len(), "some tasks did not end in time"),
+    }
+    closed.cancel();
+    if timeout(ANSWERING, &mut server).await.is_err() {
+        warn!("some requests were not answered in time");
     }
     info!(counters = metrics.summary(), "stopped");
     Ok(())

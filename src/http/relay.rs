@@ -18,7 +18,7 @@ use super::signed::{Refused, check_handshake};
 use super::socket::CallSocket;
 use super::twiml::session;
 use crate::metrics::Counter;
-use crate::session::{Leave, PreparedCall, SessionStart, run, setup_fits};
+use crate::session::{Leave, Ports, PreparedCall, SessionStart, run, setup_fits};
 use crate::telemetry::causes;
 
 /// Messages beyond this end the connection; those beyond the protocol's limit are only refused.
@@ -65,6 +65,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
     if !setup_fits(&mut socket, &call_sid, &service.ports).await {
         return refuse(&service, socket).await;
     }
+    let ports = service.ports.for_a_session();
     let (answered, slot) = match service.calls.take_answered(&call_sid) {
         Some((call, slot)) => (Some(call), slot),
         None => (None, service.calls.readmit()),
@@ -80,7 +81,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
             let start = SessionStart::Fresh(session(&call, Vec::new()));
             (call, start)
         }
-        _ => match timeout(READING_CALL, claim(&service, &call_sid)).await {
+        _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid)).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return refuse(&service, socket).await,
             Err(_) => {
@@ -89,16 +90,16 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
             }
         },
     };
-    let journal = run(socket, call, start, service.ports.clone(), leave).await;
+    let journal = run(socket, call, start, ports, leave).await;
     live.give_back_slot();
     // A session that takes over reads the journal once this one has written it.
     journal.written().await;
 }
 
 /// A call that another session, perhaps of another process, has answered or carried.
-async fn claim(service: &Service, call_sid: &str) -> Option<(PreparedCall, SessionStart)> {
-    let store = &service.ports.store;
-    let claimed = match store.claim_session(call_sid, &service.ports.owner, Claim::Next).await {
+async fn claim(service: &Service, ports: &Ports, call_sid: &str) -> Option<(PreparedCall, SessionStart)> {
+    let store = &ports.store;
+    let claimed = match store.claim_session(call_sid, &ports.owner, Claim::Next).await {
         Ok(Ownership::Ours(claimed)) => claimed,
         Ok(Ownership::Overtaken | Ownership::NoSuchCall) => {
             warn!(call.sid = call_sid, "a socket came for a call that is not known");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -57,7 +57,9 @@ pub(super) async fn answer(
 /// Anything but TwiML would have Twilio play a failure of its own, so a webhook that panics, hangs or fails apologises.
 pub(super) async fn always_twiml(State(service): State<Service>, request: Request, next: Next) -> Response {
     match timeout(LONGEST_ANSWER, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
-        Ok(Ok(response)) if !response.status().is_server_error() => return response,
+        Ok(Ok(response)) if response.status().is_success() || response.status() == StatusCode::FORBIDDEN => {
+            return response;
+        }
         Ok(Ok(response)) => error!(status = response.status().as_u16(), "a webhook failed"),
         Ok(Err(_)) => error!("a webhook panicked"),
         Err(_) => error!("a webhook took too long"),

@@ -124,7 +124,8 @@ impl Calls {
     /// The socket of an answered call has come.
     pub fn take_answered(&self, call_sid: &str) -> Option<(PreparedCall, CallSlot)> {
         let answered = self.lock().answered.remove(call_sid)?;
-        Some((answered.call, answered.slot))
+        // After that long the socket has been elsewhere before, and comes again.
+        (answered.at.elapsed() <= SOCKET_FOLLOWS).then_some((answered.call, answered.slot))
     }
 
     /// Makes a session the live one of its call. An older one is told to go, and is waited for.

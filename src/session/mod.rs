@@ -37,6 +37,14 @@ pub struct Ports {
     pub metrics: Metrics,
     /// Every task of a session is spawned here.
     pub tasks: TaskTracker,
-    /// Names this process in the table.
+    /// Names the session in the table.
     pub owner: Arc<str>,
+}
+
+impl Ports {
+    /// The ports under a name of its own, so that two sessions of one process are told apart.
+    #[must_use]
+    pub fn for_a_session(&self) -> Self {
+        Self { owner: uuid::Uuid::new_v4().to_string().into(), ..self.clone() }
+    }
 }

@@ -7,16 +7,14 @@ use voice_protocols::relay::{Inbound, Info, Outbound, Text};
 pub(super) fn from_wire(message: Inbound) -> Option<Event> {
     match message {
         Inbound::Prompt(prompt) if prompt.last => Some(Event::CallerSaid { text: prompt.voice_prompt }),
+        Inbound::Prompt(_) | Inbound::Info(Info::ClientSpeaking(true)) => Some(Event::CallerSpeaking),
+        Inbound::Info(Info::ClientSpeaking(false)) => Some(Event::CallerPaused),
         Inbound::Dtmf(dtmf) => Some(Event::KeyPressed { key: dtmf.digit }),
         Inbound::Interrupt(interrupt) => {
             Some(Event::CallerInterrupted { heard: interrupt.utterance_until_interrupt })
         }
         Inbound::Info(Info::TokensPlayed(text)) => Some(Event::Played { text }),
-        Inbound::Prompt(_)
-        | Inbound::Setup(_)
-        | Inbound::Error(_)
-        | Inbound::Info(_)
-        | Inbound::Unknown { .. } => None,
+        Inbound::Setup(_) | Inbound::Error(_) | Inbound::Info(_) | Inbound::Unknown { .. } => None,
     }
 }
 
@@ -37,7 +35,15 @@ mod tests {
     fn messages_become_events() {
         let said = Event::CallerSaid { text: "Hi".to_owned() };
         assert_eq!(event(r#"{"type":"prompt","voicePrompt":"Hi","lang":"en-US","last":true}"#), Some(said));
-        assert_eq!(event(r#"{"type":"prompt","voicePrompt":"H","last":false}"#), None);
+        assert_eq!(event(r#"{"type":"prompt","voicePrompt":"H","last":false}"#), Some(Event::CallerSpeaking));
+        assert_eq!(
+            event(r#"{"type":"info","name":"clientSpeaking","value":"on"}"#),
+            Some(Event::CallerSpeaking)
+        );
+        assert_eq!(
+            event(r#"{"type":"info","name":"clientSpeaking","value":"off"}"#),
+            Some(Event::CallerPaused)
+        );
         assert_eq!(event(r##"{"type":"dtmf","digit":"#"}"##), Some(Event::KeyPressed { key: '#' }));
         let heard = Event::CallerInterrupted { heard: "We open".to_owned() };
         assert_eq!(

@@ -14,9 +14,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::{Instrument, debug, info, warn};
-use voice_core::conversation::{Action, Conversation, EndReason, Event};
+use voice_core::conversation::{Action, Conversation, EndReason, Event, Opening};
 use voice_core::history::{History, Record};
-use voice_core::message::{GenerationId, Message, RunId, ToolOutcome};
+use voice_core::message::{GenerationId, RunId, ToolOutcome};
 use voice_core::ports::{
     GenerationReport, GenerationRequest, JournaledTurn, ModelEvent, Session, ToolRequest, ToolResult,
 };
@@ -24,7 +24,7 @@ use voice_core::use_case::Tool;
 use voice_protocols::relay::{Inbound, Outbound};
 
 use super::frame::{CloseCode, Frame, SocketError};
-use super::generation::{LiveGeneration, Report};
+use super::generation::{LiveGeneration, Notes};
 use super::handshake::close;
 use super::journal::{Journal, Standing};
 use super::relay_codec::{from_wire, to_wire};
@@ -113,8 +113,8 @@ struct RelaySession<S> {
     conversation: Conversation,
     journal: Journal,
     generation: Option<LiveGeneration>,
-    /// How the last generation went, for the message that it led to.
-    report: Option<Report>,
+    notes: Notes,
+    opening: Opening,
     tools: HashMap<RunId, AbortHandle>,
     results: mpsc::Receiver<(RunId, ToolResult)>,
     to_results: mpsc::Sender<(RunId, ToolResult)>,
@@ -134,16 +134,17 @@ where
     fn new(socket: S, call: PreparedCall, start: SessionStart, ports: Ports, leave: &Leave) -> Self {
         let call_sid = &call.context.call_sid;
         let use_case = Arc::clone(&call.use_case);
-        let (conversation, standing) = match start {
+        let (conversation, standing, opening) = match start {
             SessionStart::Fresh(session) => {
-                (Conversation::new(use_case, call.greeting()), Standing::ToBeClaimed(session))
+                (Conversation::new(use_case, call.greeting()), Standing::ToBeClaimed(session), Opening::Fresh)
             }
             SessionStart::Claimed { epoch, history, greeted } => {
                 let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
                 let first_generation = sessions_before.saturating_mul(GENERATIONS_PER_SESSION);
                 let greeting = call.greeting().filter(|_| !greeted);
                 let conversation = Conversation::resume(use_case, history, first_generation, greeting);
-                (conversation, Standing::Claimed { epoch })
+                let opening = if greeted { Opening::Resumed } else { Opening::Fresh };
+                (conversation, Standing::Claimed { epoch }, opening)
             }
         };
         let journal = Journal::open(call_sid, standing, &ports, leave.now.clone());
@@ -156,7 +157,8 @@ where
             conversation,
             journal,
             generation: None,
-            report: None,
+            notes: Notes::default(),
+            opening,
             tools: HashMap::new(),
             results,
             to_results,
@@ -177,7 +179,7 @@ where
         let timer = sleep_until(self.next_ping);
         tokio::pin!(timer);
         let mut actions = Vec::new();
-        self.conversation.begin(Instant::now().into_std(), &mut actions);
+        self.conversation.begin(Instant::now().into_std(), self.opening, &mut actions);
         self.perform(actions);
         loop {
             if let Err(ending) = self.flush().await {
@@ -337,14 +339,14 @@ where
                         .add(Counter::TokensIn, usage.input + usage.cache_read + usage.cache_write);
                     self.ports.metrics.add(Counter::TokensOut, usage.output);
                 }
-                self.report = Some(Report { generation: report, message: None });
+                self.notes.generation_ended(report);
                 self.handle(Event::GenerationFinished { generation });
             }
             Some(ModelEvent::Failed(_)) | None => {
                 let mut report = live.report();
                 self.generation = None;
                 report.stop_reason = Some("failed".to_owned());
-                self.report = Some(Report { generation: report, message: None });
+                self.notes.generation_ended(report);
                 self.handle(Event::GenerationFailed { generation });
             }
         }
@@ -362,9 +364,8 @@ where
                 Action::StartGeneration { generation } => self.start_generation(generation),
                 Action::CancelGeneration { generation } => {
                     if let Some(live) = self.generation.take_if(|live| live.id == generation) {
-                        let generation =
-                            GenerationReport { stop_reason: Some("cancelled".to_owned()), ..live.report() };
-                        self.report = Some(Report { generation, message: None });
+                        let stop_reason = Some("cancelled".to_owned());
+                        self.notes.generation_ended(GenerationReport { stop_reason, ..live.report() });
                     }
                 }
                 Action::StartTool { run, tool, input } => self.start_tool(run, tool, input),
@@ -384,8 +385,7 @@ where
             }
         }
         self.actions = actions;
-        // A generation that led to no message has nothing to report on.
-        self.report.take_if(|report| report.message.is_none());
+        self.notes.forget_unclaimed();
     }
 
     fn start_generation(&mut self, generation: GenerationId) {
@@ -405,7 +405,8 @@ where
 
     fn start_tool(&mut self, run: RunId, tool: Arc<Tool>, input: serde_json::Value) {
         let deadline = tool.timeout;
-        let request = ToolRequest { run: run.clone(), tool, input, call: Arc::clone(&self.call.context) };
+        let (call, owner) = (Arc::clone(&self.call.context), Arc::clone(&self.ports.owner));
+        let request = ToolRequest { run: run.clone(), tool, input, call, owner };
         let running = self.ports.tools.run(request);
         let results = self.to_results.clone();
         let span =
@@ -437,15 +438,8 @@ where
     }
 
     fn record(&mut self, record: Record) {
-        let is_agents =
-            record.said.is_some() || matches!(record.message.as_deref(), Some(Message::Agent { .. }));
-        let mut generation = None;
-        if let Some(report) = self.report.as_mut().filter(|_| is_agents)
-            && *report.message.get_or_insert(record.sequence) == record.sequence
-        {
-            generation = Some(report.generation.clone());
-        }
-        self.journal.write(JournaledTurn { record, generation });
+        let (at, generation) = self.notes.of(&record);
+        self.journal.write(JournaledTurn { at, record, generation });
     }
 
     async fn flush(&mut self) -> Result<(), Ending> {

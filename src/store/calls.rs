@@ -53,11 +53,12 @@ impl CallStore for DynamoDbStore {
         Box::pin(async move {
             let (update, condition) = match claim {
                 // A claim whose answer was lost is repeated, and must not count twice.
-                Claim::First => {
-                    ("SET epoch = :one, #owner = :owner, #status = :live", "epoch = :zero OR #owner = :owner")
-                }
+                Claim::First => (
+                    "SET epoch = :one, #owner = :owner, #status = :live REMOVE endedAt",
+                    "epoch = :zero OR (epoch = :one AND #owner = :owner)",
+                ),
                 Claim::Next => (
-                    "SET epoch = epoch + :one, #owner = :owner, #status = :live",
+                    "SET epoch = epoch + :one, #owner = :owner, #status = :live REMOVE endedAt",
                     "attribute_exists(pk) AND epoch >= :zero",
                 ),
             };
@@ -219,6 +220,7 @@ impl DynamoDbStore {
             ("pk".to_owned(), text(call_sid)),
             ("sk".to_owned(), text(format!("{TURN_PREFIX}{:08}", record.sequence))),
             ("epoch".to_owned(), number(epoch)),
+            ("at".to_owned(), text(&turn.at)),
             ("writtenAt".to_owned(), text(Timestamp::now().to_string())),
             ("expireAt".to_owned(), expire_at(self.keep_calls)),
         ]);
@@ -279,9 +281,9 @@ fn known(item: &Item) -> KnownSession {
     }
 }
 
-/// A message of which nothing was heard has no `chat` and is no part of the dialogue.
-fn turn(item: &Item) -> Option<(Sequence, Message)> {
+/// A message of which nothing was heard has no `chat` and is no part of the dialogue; its place is taken all the same.
+fn turn(item: &Item) -> Option<(Sequence, Option<Message>)> {
     let sequence = item.get("sk")?.as_s().ok()?.strip_prefix(TURN_PREFIX)?.parse().ok()?;
-    let chat = from_attribute(item.get("chat")?.clone()).ok()?;
-    Some((sequence, from_chat(&chat)?))
+    let chat = item.get("chat").cloned().and_then(|chat| from_attribute(chat).ok());
+    Some((sequence, chat.as_ref().and_then(from_chat)))
 }

@@ -12,6 +12,7 @@ const PASSING: &[&str] = &[
     "RequestLimitExceeded",
     "ServiceUnavailable",
     "ThrottlingException",
+    "TransactionConflictException",
     "TransactionInProgressException",
 ];
 
@@ -32,26 +33,40 @@ where
     StoreError { kind, source: Some(Box::new(error)) }
 }
 
+/// Why a transaction was not carried out.
+pub(super) enum Cancelled {
+    /// Another one was under way on the same item.
+    Met,
+    Failed(StoreError),
+}
+
 /// A transaction tells for each of its parts why it was cancelled.
-pub(super) fn transaction_error(error: SdkError<TransactWriteItemsError>) -> StoreError {
+pub(super) fn transaction_error(error: SdkError<TransactWriteItemsError>) -> Cancelled {
     let reasons = match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
             cancelled.cancellation_reasons()
         }
-        _ => return store_error(error),
+        _ => return Cancelled::Failed(store_error(error)),
     };
     let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.code()).collect();
-    let passing = |code: &&str| {
-        matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
-    };
-    let kind = if codes.contains(&"ConditionalCheckFailed") {
-        StoreErrorKind::Conflict
-    } else if codes.iter().any(passing) {
-        StoreErrorKind::Unavailable
+    match kind_of(&codes) {
+        Some(kind) => Cancelled::Failed(StoreError { kind, source: Some(Box::new(error)) }),
+        None => Cancelled::Met,
+    }
+}
+
+/// `None` when the transaction only met another one.
+fn kind_of(codes: &[&str]) -> Option<StoreErrorKind> {
+    let any = |wanted: &[&str]| codes.iter().any(|code| wanted.contains(code));
+    if any(&["ConditionalCheckFailed"]) {
+        Some(StoreErrorKind::Conflict)
+    } else if any(&["TransactionConflict"]) {
+        None
+    } else if any(&["ThrottlingError", "ProvisionedThroughputExceeded"]) {
+        Some(StoreErrorKind::Unavailable)
     } else {
-        StoreErrorKind::Refused
-    };
-    StoreError { kind, source: Some(Box::new(error)) }
+        Some(StoreErrorKind::Refused)
+    }
 }
 
 /// The error when it is no conflict.
@@ -59,5 +74,22 @@ pub(super) fn unless_conflict(result: Result<(), StoreError>) -> Result<(), Stor
     match result {
         Err(StoreError { kind: StoreErrorKind::Conflict, .. }) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_met_another_is_worth_trying_again_at_once() {
+        assert_eq!(kind_of(&["TransactionConflict", "None"]), None);
+        assert_eq!(kind_of(&["None", "ConditionalCheckFailed"]), Some(StoreErrorKind::Conflict));
+        assert_eq!(
+            kind_of(&["ConditionalCheckFailed", "TransactionConflict"]),
+            Some(StoreErrorKind::Conflict)
+        );
+        assert_eq!(kind_of(&["ThrottlingError"]), Some(StoreErrorKind::Unavailable));
+        assert_eq!(kind_of(&["ValidationError"]), Some(StoreErrorKind::Refused));
     }
 }

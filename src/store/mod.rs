@@ -19,6 +19,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use voice_core::ports::{StoreError, StoreErrorKind};
 
+use failure::Cancelled;
+
+/// How often a transaction is tried that others cross, and how long it waits before the second time.
+const CONFLICTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
 type Item = HashMap<String, AttributeValue>;
 
 /// The table, as an adapter for all store ports.
@@ -44,7 +50,19 @@ impl DynamoDbStore {
             TransactWriteItem::builder().condition_check(condition.build().map_err(not_built)?).build();
         let put = TransactWriteItem::builder().put(put.build().map_err(not_built)?).build();
         let request = self.client.transact_write_items().transact_items(condition).transact_items(put);
-        request.send().await.map(drop).map_err(failure::transaction_error)
+        // Two transactions that meet on one item cancel each other: a call's journal and its tools meet on its session.
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..CONFLICTS {
+            match request.clone().send().await.map_err(failure::transaction_error) {
+                Ok(_) => return Ok(()),
+                Err(Cancelled::Met) => {}
+                Err(Cancelled::Failed(error)) => return Err(error),
+            }
+            tokio::time::sleep(pause.mul_f64(0.5 + f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0))
+                .await;
+            pause *= 2;
+        }
+        Err(StoreError { kind: StoreErrorKind::Unavailable, source: None })
     }
 }
 

@@ -101,5 +101,6 @@ pub(super) fn outcome(item: &Item) -> Option<ToolOutcome> {
 }
 
 fn sort_key(run: &RunId) -> String {
-    format!("{RUN_PREFIX}{}::{}", run.generation, run.call.0)
+    // Padded, so that runs sort in their order.
+    format!("{RUN_PREFIX}{:010}::{}", run.generation.0, run.call.0)
 }

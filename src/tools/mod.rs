@@ -53,8 +53,6 @@ pub struct Tools {
     records: Arc<dyn RecordStore>,
     metrics: Metrics,
     tasks: TaskTracker,
-    /// Names this process in the table.
-    owner: Arc<str>,
 }
 
 impl Tools {
@@ -63,9 +61,8 @@ impl Tools {
         records: Arc<dyn RecordStore>,
         metrics: Metrics,
         tasks: TaskTracker,
-        owner: Arc<str>,
     ) -> Self {
-        Self { runs, records, metrics, tasks, owner }
+        Self { runs, records, metrics, tasks }
     }
 
     async fn run_to_outcome(&self, request: &ToolRequest) -> ToolResult {
@@ -80,7 +77,10 @@ impl Tools {
             error!(call.sid = %request.call.call_sid, tool = %request.tool.name, "the tool names a handler that does not exist");
             return failed("This tool is not available.".to_owned());
         };
-        match self.runs.claim_run(&request.call.call_sid, &self.owner, &request.run, &request.tool.name).await
+        match self
+            .runs
+            .claim_run(&request.call.call_sid, &request.owner, &request.run, &request.tool.name)
+            .await
         {
             Ok(RunClaim::Granted) => {}
             Ok(RunClaim::Completed(outcome)) => {
@@ -95,7 +95,9 @@ impl Tools {
                 return failed("Not done: our records are out of reach at the moment.".to_owned());
             }
         }
+        let unfinished = Unfinished { tools: self, request };
         let (result, effect) = self.handle(handler, request).await;
+        std::mem::forget(unfinished);
         let outcome = match result {
             Ok(content) => ToolOutcome::success(request.run.call.clone(), content),
             Err(reason) => ToolOutcome::error(request.run.call.clone(), reason),
@@ -130,6 +132,21 @@ impl Tools {
             warn!(call.sid = %call.call_sid, generation = %run.generation, error = failure, "a tool's outcome was not recorded");
         };
         self.tasks.spawn(record.in_current_span());
+    }
+}
+
+/// A run that was claimed. Dropped before its end (cancelled, or out of time), it is recorded as such: nobody must be left
+/// to guess whether it still runs.
+struct Unfinished<'a> {
+    tools: &'a Tools,
+    request: &'a ToolRequest,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let reason = "Broken off. Whether it had an effect is not known.";
+        self.tools.metrics.count(Counter::ToolErrors);
+        self.tools.record(self.request, &ToolOutcome::error(self.request.run.call.clone(), reason));
     }
 }
 

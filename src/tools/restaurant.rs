@@ -65,7 +65,8 @@ fn item(request: &ToolRequest, order: &Order, address: Option<&str>) -> Map<Stri
         ("pk", json!(owner)),
         ("sk", json!(sort_key)),
         ("pk1", json!("restaurantOrder")),
-        ("sk1", json!(call.to.expose())),
+        // A key of the index must not be empty.
+        ("sk1", json!(if call.to.expose().is_empty() { "unknown" } else { call.to.expose().as_str() })),
         ("callSid", json!(call.call_sid)),
         ("order", saved),
     ];

@@ -38,6 +38,7 @@ scenarios! {
     order_for_pickup
     profile_chooses_einstein
     slow_model
+    slow_tool
     stalled_in_mid_sentence
     stalled_model
     throttled_model

@@ -20,9 +20,12 @@ use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod slow;
 mod table;
 #[cfg(test)]
 mod tests;
+
+pub use slow::{Delay, SlowFront};
 
 /// How often expired items are deleted. AWS takes up to days, and readers must not depend on either.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);

@@ -8,6 +8,7 @@ mod model;
 mod player;
 mod report;
 mod step;
+mod table;
 mod turn;
 
 #[cfg(test)]
@@ -16,3 +17,4 @@ mod tests;
 pub use file::Scenario;
 pub use player::{Stage, run};
 pub use report::{Check, Outcome, Report, StepReport};
+pub use table::Table;

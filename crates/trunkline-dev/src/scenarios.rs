@@ -7,7 +7,7 @@ use anyhow::Context;
 use rehearsal::scenario::{self, Report, Scenario};
 use rehearsal::twilio::SpeechPace;
 
-use crate::stage::{Stage, StageOptions};
+use crate::stage::{Stage, StageOptions, TABLE};
 
 /// Fast enough to test with, slow enough to be interrupted.
 const PACE: SpeechPace = SpeechPace { chars_per_second: 150.0, tts_delay: Duration::from_millis(20) };
@@ -20,13 +20,13 @@ pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {
         settings: scenario.settings.clone().into_iter().collect(),
         ..StageOptions::default()
     };
-    let stage = Stage::start(options).await.context("the stage was not set")?;
+    let stage = Stage::start_with_table_delay(options, scenario.table_delay.clone());
+    let stage = stage.await.context("the stage was not set")?;
     let carrier = stage.carrier(PACE)?;
-    let report = scenario::run(
-        &scenario,
-        &scenario::Stage { carrier: carrier.clone(), bedrock: stage.bedrock.clone() },
-    )
-    .await;
+    let table = scenario::Table { client: stage.dynamodb.client().await, name: TABLE.to_owned() };
+    let set =
+        scenario::Stage { carrier: carrier.clone(), bedrock: stage.bedrock.clone(), table: Some(table) };
+    let report = scenario::run(&scenario, &set).await;
     carrier.shutdown().await?;
     stage.stop().await?;
     Ok(report)

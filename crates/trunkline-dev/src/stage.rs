@@ -7,7 +7,7 @@ use anyhow::Context;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use rehearsal::bedrock::{BedrockOptions, BedrockStandIn};
-use rehearsal::dynamodb::{DynamoDbOptions, EmbeddedDynamoDb};
+use rehearsal::dynamodb::{Delay, DynamoDbOptions, EmbeddedDynamoDb, SlowFront};
 use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -73,13 +73,24 @@ pub struct Stage {
     pub store: DynamoDbStore,
     pub stop: CancellationToken,
     service: JoinHandle<std::io::Result<()>>,
+    slow_front: Option<SlowFront>,
 }
 
 impl Stage {
     pub async fn start(options: StageOptions) -> anyhow::Result<Self> {
+        Box::pin(Self::start_with_table_delay(options, None)).await
+    }
+
+    /// Like [`Stage::start`], with a delay between the service and its table.
+    pub async fn start_with_table_delay(options: StageOptions, delay: Option<Delay>) -> anyhow::Result<Self> {
         let dynamodb = EmbeddedDynamoDb::start(options.dynamodb).await?;
         dynamodb.create_table(TABLE).await?;
-        let table = local_aws(&dynamodb.endpoint()).await;
+        let slow_front = match delay {
+            Some(delay) => Some(SlowFront::start(dynamodb.endpoint(), delay).await?),
+            None => None,
+        };
+        let table_endpoint = slow_front.as_ref().map_or_else(|| dynamodb.endpoint(), SlowFront::endpoint);
+        let table = local_aws(&table_endpoint).await;
         let (bedrock, model_config) = match options.model {
             Model::StandIn(options) => {
                 let bedrock = BedrockStandIn::start(options).await?;
@@ -127,6 +138,7 @@ impl Stage {
             store,
             stop,
             service,
+            slow_front,
         })
     }
 
@@ -156,6 +168,9 @@ impl Stage {
     pub async fn shut_down_stand_ins(self) -> anyhow::Result<()> {
         if let Some(bedrock) = &self.bedrock {
             bedrock.shutdown().await;
+        }
+        if let Some(front) = self.slow_front {
+            front.shutdown().await?;
         }
         self.dynamodb.shutdown().await
     }

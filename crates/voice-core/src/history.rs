@@ -42,22 +42,26 @@ impl History {
     ///
     /// `recorded` are the outcomes of tool runs that completed, perhaps after the session that started them was gone:
     /// they are better than what that session could say of them.
-    pub fn restore(records: impl IntoIterator<Item = (Sequence, Message)>, recorded: &[ToolOutcome]) -> Self {
+    pub fn restore(
+        records: impl IntoIterator<Item = (Sequence, Option<Message>)>,
+        recorded: &[ToolOutcome],
+    ) -> Self {
         let mut history = Self::default();
         for (sequence, message) in records {
             history.next = history.next.max(sequence);
             match message {
-                Message::Caller { text } => {
+                None => {}
+                Some(Message::Caller { text }) => {
                     history.settle_unanswered(recorded);
                     history.push_caller(&text);
                 }
-                Message::Agent { text, tool_calls } => {
+                Some(Message::Agent { text, tool_calls }) => {
                     history.settle_unanswered(recorded);
                     if history.last().is_some_and(Message::is_callers) {
                         history.push_agent(&text, tool_calls);
                     }
                 }
-                Message::Outcomes { outcomes, text } => {
+                Some(Message::Outcomes { outcomes, text }) => {
                     let known = |outcome: ToolOutcome| recorded_for(recorded, &outcome.id).unwrap_or(outcome);
                     history.push_outcomes(outcomes.into_iter().map(known).collect(), &text);
                 }
@@ -321,10 +325,11 @@ mod tests {
     fn a_journal_with_holes_is_mended() {
         let history = History::restore(
             [
-                (0, agent("Lost beginning.")),
-                (1, caller("Hello?")),
-                (2, Message::Agent { text: String::new(), tool_calls: vec![call("a")] }),
-                (5, caller("Are you there?")),
+                (0, Some(agent("Lost beginning."))),
+                (1, Some(caller("Hello?"))),
+                (2, Some(Message::Agent { text: String::new(), tool_calls: vec![call("a")] })),
+                (5, Some(caller("Are you there?"))),
+                (6, None),
             ],
             &[],
         );
@@ -333,7 +338,7 @@ mod tests {
         assert!(
             matches!(&messages[2], Message::Outcomes { outcomes, text } if outcomes.len() == 1 && text == "Are you there?")
         );
-        assert_eq!(history.next, 6);
+        assert_eq!(history.next, 7, "the place of a dropped message is not used again");
     }
 
     #[test]
@@ -343,8 +348,8 @@ mod tests {
         let lost = ToolOutcome::error(call("a").id, "The call ended before the outcome was known.");
         let told = Message::Outcomes { outcomes: vec![lost], text: "Hello?".to_owned() };
         for records in [
-            vec![(0, caller("Order.")), (1, asked.clone()), (2, told)],
-            vec![(0, caller("Order.")), (1, asked)],
+            vec![(0, Some(caller("Order."))), (1, Some(asked.clone())), (2, Some(told))],
+            vec![(0, Some(caller("Order."))), (1, Some(asked))],
         ] {
             let history = History::restore(records, std::slice::from_ref(&placed));
             assert!(

@@ -12,7 +12,7 @@ use crate::history::Sequence;
 pub struct Playback {
     /// Sent and not completely heard, oldest first.
     pieces: VecDeque<Piece>,
-    /// Letters and digits of the clause last reported as played, until new speech settles what follows it.
+    /// Letters and digits of the clause last reported as played.
     last_clause: String,
 }
 

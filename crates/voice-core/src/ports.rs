@@ -133,6 +133,8 @@ pub struct ToolRequest {
     /// A JSON object.
     pub input: Value,
     pub call: Arc<CallContext>,
+    /// Names the session in the table.
+    pub owner: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -257,8 +259,8 @@ pub enum Ownership {
 /// A call's journal, as far as the dialogue goes.
 #[derive(Clone, Debug, Default)]
 pub struct Journaled {
-    /// Oldest first.
-    pub turns: Vec<(Sequence, Message)>,
+    /// Oldest first; without a message where nothing was heard of it.
+    pub turns: Vec<(Sequence, Option<Message>)>,
     /// Of tool runs that are completed, also of those whose session did not live to see it.
     pub outcomes: Vec<ToolOutcome>,
 }
@@ -280,6 +282,8 @@ pub struct KnownSession {
 /// A message with what is known of how it came about.
 #[derive(Clone, Debug)]
 pub struct JournaledTurn {
+    /// RFC 3339; when the message was recorded first.
+    pub at: String,
     pub record: Record,
     pub generation: Option<GenerationReport>,
 }

@@ -65,14 +65,15 @@ pub struct Language {
 pub struct InferenceSettings {
     /// Output tokens of one generation. Bedrock reserves quota for it when a request starts.
     pub max_tokens: u32,
-    pub temperature: f32,
+    /// Some models take either this or `top_p`.
+    pub temperature: Option<f32>,
     pub top_p: Option<f32>,
     pub stop_sequences: Vec<String>,
 }
 
 impl Default for InferenceSettings {
     fn default() -> Self {
-        Self { max_tokens: 1600, temperature: 0.3, top_p: None, stop_sequences: Vec::new() }
+        Self { max_tokens: 1600, temperature: Some(0.3), top_p: None, stop_sequences: Vec::new() }
     }
 }
 

@@ -19,10 +19,12 @@ pub(super) fn read_inference(record: &Section<'_>, report: &mut Report) -> Infer
     if let Some(max_tokens) = section.whole_number("maxTokens", 1, MOST_TOKENS, report) {
         settings.max_tokens = max_tokens;
     }
-    if let Some(temperature) = section.fraction("temperature", report) {
+    let temperature = section.fraction("temperature", report);
+    settings.top_p = section.fraction("topP", report);
+    // Some models refuse both, so the default of one is not sent beside the other.
+    if temperature.is_some() || settings.top_p.is_some() {
         settings.temperature = temperature;
     }
-    settings.top_p = section.fraction("topP", report);
     settings.stop_sequences = read_texts(&section, "stopSequences", report);
     settings
 }

@@ -74,7 +74,7 @@ fn every_attribute_is_read() {
     assert_eq!(use_case.languages[0].attributes["code"], "de-DE");
     let inference = InferenceSettings {
         max_tokens: 200,
-        temperature: 0.5,
+        temperature: Some(0.5),
         top_p: Some(0.9),
         stop_sequences: vec!["END".to_owned()],
     };

@@ -124,7 +124,7 @@ fn inference(use_case: &UseCase) -> InferenceConfiguration {
     let stop_sequences = (!settings.stop_sequences.is_empty()).then(|| settings.stop_sequences.clone());
     InferenceConfiguration::builder()
         .max_tokens(settings.max_tokens as i32)
-        .temperature(settings.temperature)
+        .set_temperature(settings.temperature)
         .set_top_p(settings.top_p)
         .set_stop_sequences(stop_sequences)
         .build()

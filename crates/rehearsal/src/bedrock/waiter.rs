@@ -12,6 +12,7 @@ use super::request::{ConverseRequest, blocks, is_role, list, text_of};
 
 mod chat;
 mod errand;
+mod hearing;
 mod menu;
 mod order;
 mod words;
@@ -19,7 +20,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use order::{Fulfilment, Heard, Missing, Order};
+use hearing::Heard;
+use order::{Fulfilment, Missing, Order, Wish};
 use words::Words;
 
 /// Takes orders for the sample restaurant when its tools are on offer, and chats otherwise.
@@ -29,6 +31,7 @@ pub struct Waiter;
 const PLACE_ORDER: &str = "PlaceOrderFunction";
 const PICKUP_TIME: &str = "CheckRestaurantPickUpTime";
 const DELIVERY_TIME: &str = "CheckRestaurantDeliveryTime";
+const END_CALL: &str = "end_call";
 
 const INTRODUCTION: &str = "I am a stand-in for a real model.";
 
@@ -91,7 +94,7 @@ impl Visit {
             self.placed = std::mem::take(&mut self.order).fulfilment;
         }
         let text = text_of(message);
-        if !text.is_empty() {
+        if !text.is_empty() && chat::pressed_keys(&text).is_none() {
             self.heard = self.order.hear(&text);
         }
     }
@@ -102,8 +105,8 @@ impl Visit {
         if let Some(result) = results.last().filter(|_| last_text.is_empty()) {
             return self.reply_to_result(request, result);
         }
-        if let Some(key) = chat::pressed_key(&last_text) {
-            return Answer::text(format!("You pressed {key}. Thank you."));
+        if let Some(keys) = chat::pressed_keys(&last_text) {
+            return Answer::text(format!("You pressed {keys}. Thank you."));
         }
         let own_tools = [PLACE_ORDER, PICKUP_TIME, DELIVERY_TIME];
         let takes_orders = request.tool_names().contains(&PLACE_ORDER);
@@ -113,7 +116,14 @@ impl Visit {
         {
             return self.call(Answer::text("One moment, please."), tool, &input);
         }
-        if takes_orders { self.serve(&words) } else { Answer::text(chat::reply(&words)) }
+        if takes_orders {
+            return self.serve(&words);
+        }
+        let reply = Answer::text(chat::reply(&words));
+        if chat::is_farewell(&words) && request.tool_names().contains(&END_CALL) {
+            return self.call(reply, END_CALL, &json!({"reason": "The caller said goodbye."}));
+        }
+        reply
     }
 
     /// The next step of taking an order.
@@ -126,12 +136,15 @@ impl Visit {
             (Heard::AskedForMenu, _) => Answer::text(menu::recital()),
             (Heard::Declined, None) => Answer::text("What would you like to change?"),
             (_, Some(Missing::Items)) => self.ask_for_items(words),
-            (_, Some(Missing::Fulfilment)) => {
-                Answer::text(format!("That is {}. Is it for pickup or for delivery?", self.order.describe()))
-            }
+            (_, Some(Missing::Fulfilment)) => Answer::text(self.ask_for_fulfilment()),
             (_, Some(Missing::Address)) => Answer::text("What is the address for the delivery?"),
             (_, None) => Answer::text(self.order.confirmation()),
         }
+    }
+
+    fn ask_for_fulfilment(&self) -> String {
+        let size = if self.order.assumes_a_size() { " Pizzas are medium unless you say large." } else { "" };
+        format!("That is {}.{size} Is it for pickup or for delivery?", self.order.describe())
     }
 
     fn ask_for_items(&self, words: &Words) -> Answer {
@@ -140,9 +153,14 @@ impl Visit {
         if self.placed.is_some() && farewell {
             return Answer::text("Thank you for calling. Goodbye.");
         }
+        if words.has_any(&["pizza", "pizzas"]) {
+            return Answer::text(format!("Which pizza would you like? We have {}.", menu::PIZZAS));
+        }
         let nothing_understood = self.introduced && self.heard == Heard::Nothing;
         let sorry = if nothing_understood { "I did not find that on the menu. " } else { "" };
-        Answer::text(format!("{sorry}What would you like to order? We have pizzas, salads and drinks."))
+        Answer::text(format!(
+            "{sorry}What would you like to order? We have pizzas, a salad, sweets and drinks."
+        ))
     }
 
     fn reply_to_result(&self, request: &ConverseRequest, result: &Value) -> Answer {
@@ -184,13 +202,15 @@ fn order_input(order: &Order) -> Value {
     let lines = order.lines.iter().map(|line| {
         let mut fields = Map::new();
         fields.insert("line_item".to_owned(), json!(line.describe()));
-        if !line.details.is_empty() {
-            fields.insert("additonal_details".to_owned(), json!(line.details.join(", ")));
+        if !line.wishes.is_empty() {
+            let wishes: Vec<String> = line.wishes.iter().map(Wish::describe).collect();
+            fields.insert("additonal_details".to_owned(), json!(wishes.join(", ")));
         }
-        fields.insert("line_amount".to_owned(), json!(line.amount()));
+        fields.insert("line_amount".to_owned(), json!(in_dollars(line.amount())));
         Value::Object(fields)
     });
-    let mut input = json!({"current_order": lines.collect::<Vec<_>>(), "order_total": order.total()});
+    let mut input =
+        json!({"current_order": lines.collect::<Vec<_>>(), "order_total": in_dollars(order.total())});
     match &order.fulfilment {
         Some(Fulfilment::Delivery { address }) => {
             input["order_type"] = json!("delivery");
@@ -201,6 +221,10 @@ fn order_input(order: &Order) -> Value {
         Some(Fulfilment::Pickup) | None => input["order_type"] = json!("pickup"),
     }
     input
+}
+
+fn in_dollars(cents: u32) -> f64 {
+    f64::from(cents) / 100.0
 }
 
 /// The name of the tool whose call this result answers.

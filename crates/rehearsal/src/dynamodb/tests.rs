@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -112,4 +113,30 @@ async fn its_port_is_free_again_after_a_shutdown() {
     db.shutdown().await.unwrap();
     let again = EmbeddedDynamoDb::start(DynamoDbOptions { address, file: None }).await.unwrap();
     again.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_front_holds_back_what_it_was_told_to() {
+    let db = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await.unwrap();
+    db.create_table("trunkline").await.unwrap();
+    let by = Duration::from_millis(300);
+    let delay = Delay { containing: vec!["tool::".to_owned(), "order::".to_owned()], by };
+    let front = SlowFront::start(db.endpoint(), delay).await.unwrap();
+    let direct = db.client().await;
+    let config = direct.config().to_builder().endpoint_url(front.endpoint()).build();
+    let slow = Client::from_conf(config);
+
+    let began = Instant::now();
+    put(&slow, &[("pk", s("CA1")), ("sk", s("tool::1"))]).await;
+    assert!(began.elapsed() >= by, "{:?}", began.elapsed());
+    assert!(get(&direct, "CA1", "tool::1").await.is_some(), "it was passed on");
+    assert!(get(&slow, "CA1", "chat::1").await.is_none(), "answers come back");
+
+    let held_back = slow.get_item().table_name("trunkline").key("pk", s("CA1")).key("sk", s("order::1"));
+    let in_a_hurry = tokio::time::timeout(by / 2, held_back.send()).await;
+    assert!(in_a_hurry.is_err(), "every one of the strings counts");
+    let refused = slow.describe_table().table_name("another").send().await.unwrap_err();
+    assert!(refused.as_service_error().unwrap().is_resource_not_found_exception(), "{refused:?}");
+    front.shutdown().await.unwrap();
+    db.shutdown().await.unwrap();
 }

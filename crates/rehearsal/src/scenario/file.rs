@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::model::ModelEntry;
 use super::step::{Step, StepEntry};
+use super::table::TableEntry;
 use crate::bedrock::Answer;
+use crate::dynamodb::Delay;
 
 /// A call with its expectations.
 #[derive(Clone, Debug)]
@@ -16,12 +18,16 @@ pub struct Scenario {
     pub title: String,
     /// Settings of the service that whoever sets the stage must start it with.
     pub settings: BTreeMap<String, String>,
+    /// What whoever sets the stage must put between the service and its table.
+    pub table_delay: Option<Delay>,
     pub(super) use_case: Option<String>,
     pub(super) caller: Option<String>,
     pub(super) called: Option<String>,
     /// What the model stand-in answers, in order.
     pub(super) model: Vec<Answer>,
     pub(super) steps: Vec<Step>,
+    /// How many items of each kind the table holds after the call.
+    pub(super) items: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,6 +40,8 @@ struct File {
     called: Option<String>,
     #[serde(default)]
     settings: BTreeMap<String, String>,
+    #[serde(default)]
+    table: TableEntry,
     #[serde(default)]
     model: Vec<ModelEntry>,
     #[serde(rename = "step")]
@@ -60,14 +68,17 @@ impl Scenario {
         let steps = steps.map(|(number, entry)| {
             Step::try_from(entry).with_context(|| format!("in [[step]] number {}", number + 1))
         });
+        let (table_delay, items) = file.table.into_parts().context("in [table]")?;
         Ok(Self {
             title: file.title,
             settings: file.settings,
+            table_delay,
             use_case: file.use_case,
             caller: file.caller,
             called: file.called,
             model: model.collect::<anyhow::Result<_>>()?,
             steps: steps.collect::<anyhow::Result<_>>()?,
+            items,
         })
     }
 }

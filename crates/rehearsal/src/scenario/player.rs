@@ -6,6 +6,7 @@ use super::file::Scenario;
 use super::history;
 use super::report::{Check, Line, Outcome, Report, StepReport};
 use super::step::{Deed, Step, Want};
+use super::table::{self, Table};
 use super::turn::{Speech, Turn};
 use crate::bedrock::BedrockStandIn;
 use crate::twilio::{Call, CallOptions, CallerAct, Carrier};
@@ -23,6 +24,8 @@ pub struct Stage {
     pub carrier: Carrier,
     /// The model stand-in that the service uses. Without it, `[[model]]` entries and checks of the history fail.
     pub bedrock: Option<BedrockStandIn>,
+    /// The table that the service uses. Without it, what `[table]` expects to be in it is missed.
+    pub table: Option<Table>,
 }
 
 /// Plays a scenario from the first ring to the hang-up. What goes wrong is in the report.
@@ -35,6 +38,9 @@ pub async fn run(scenario: &Scenario, stage: &Stage) -> Report {
     match stage.carrier.call(options(scenario)).await {
         Ok(call) => play(scenario, stage, call, &mut report).await,
         Err(error) => report.problems.push(format!("{error:#}")),
+    }
+    if !scenario.items.is_empty() {
+        report.steps.push(table::check(stage.table.as_ref(), &scenario.items).await);
     }
     report
 }

@@ -58,7 +58,7 @@ async fn stage() -> (Stage, TaskTracker) {
         speech: SpeechPace { chars_per_second: 40.0, tts_delay: Duration::from_millis(10) },
     })
     .unwrap();
-    (Stage { carrier, bedrock: None }, tasks)
+    (Stage { carrier, bedrock: None, table: None }, tasks)
 }
 
 #[tokio::test]
@@ -145,6 +145,48 @@ fn settings_and_numbers_are_read() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_table_after_the_call_is_counted() {
+    use crate::dynamodb::{Delay, DynamoDbOptions, EmbeddedDynamoDb};
+    use aws_sdk_dynamodb::types::AttributeValue::S;
+
+    let scenario = Scenario::parse(
+        r#"
+        title = "A slow table"
+        use_case = "pizza"
+        [table]
+        slow = ["order::"]
+        delay_ms = 850
+        items = { order = 1, receipt = 1 }
+        [[step]]
+        expect = "thanks for calling"
+        "#,
+    )
+    .unwrap();
+    let delay = Delay { containing: vec!["order::".to_owned()], by: Duration::from_millis(850) };
+    assert_eq!(scenario.table_delay, Some(delay));
+    let db = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await.unwrap();
+    db.create_table("trunkline").await.unwrap();
+    let client = db.client().await;
+    let mut order = client.put_item().table_name("trunkline");
+    for (name, value) in [("pk", "CA1"), ("sk", "order::1"), ("pk1", "order"), ("sk1", "1")] {
+        order = order.item(name, S(value.to_owned()));
+    }
+    order.send().await.unwrap();
+
+    let (stage, _tasks) = stage().await;
+    let report = run(&scenario, &Stage { table: None, ..stage.clone() }).await;
+    let missed = |report: &Report| {
+        let outcomes = report.steps[1].checks.iter().map(|check| &check.outcome);
+        outcomes.map(|outcome| matches!(outcome, Outcome::Missed { .. })).collect::<Vec<_>>()
+    };
+    assert_eq!(missed(&report), [true, true], "{report}");
+    let table = Some(Table { client, name: "trunkline".to_owned() });
+    let report = run(&scenario, &Stage { table, ..stage }).await;
+    assert_eq!(missed(&report), [false, true], "{report}");
+    db.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_missed_is_told() {
     let scenario = Scenario::parse(
         r#"
@@ -219,6 +261,9 @@ fn mistakes_are_named() {
         ("title = \"x\"\n[[step]]\nexpect = \" \"", "without words"),
         ("title = \"x\"\n[[step]]\nwithin_ms = 999999", "`within_ms`"),
         ("title = \"x\"\n[[step]]\npress = \"\"", "`press`"),
+        ("title = \"x\"\nstep = []\n[table]\nslow = [\"x\"]", "`delay_ms`"),
+        ("title = \"x\"\nstep = []\n[table]\nslow = [\"\"]\ndelay_ms = 1", "`slow`"),
+        ("title = \"x\"\nstep = []\n[table]\nslow = [\"x\"]\ndelay_ms = 99999", "`delay_ms`"),
         ("title = \"x\"\nstep = []\n[[model]]\nfirst_token_ms = 1", "[[model]] number 1"),
         ("title = \"x\"\nstep = []\n[[model]]\nstall = \"mid\"\ntoken_ms = 1", "`token_ms`"),
         ("title = \"x\"\nstep = []\n[[model]]\ntxt = \"x\"", "txt"),

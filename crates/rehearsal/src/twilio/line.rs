@@ -78,14 +78,16 @@ impl Line {
         if let Some(token) = &self.auth_token {
             request = request.header("X-Twilio-Signature", sign(token, url, form));
         }
-        let mut response = request.send().await.with_context(|| format!("no answer from {url}"))?;
+        // Reqwest's errors name the URL as well.
+        let sent = request.send().await.map_err(reqwest::Error::without_url);
+        let mut response = sent.with_context(|| format!("no answer from {url}"))?;
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_xml = content_type.is_some_and(|value| value.contains("/xml"));
         let mut body = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.with_context(|| format!("{url} stopped in its answer"))?
-        {
+        loop {
+            let chunk = response.chunk().await.map_err(reqwest::Error::without_url);
+            let Some(chunk) = chunk.with_context(|| format!("{url} stopped in its answer"))? else { break };
             body.extend_from_slice(&chunk);
             if body.len() > MAX_TWIML_BYTES {
                 bail!("{url} answered more than {MAX_TWIML_BYTES} bytes");
@@ -158,5 +160,21 @@ impl Line {
             target = service;
         }
         Ok(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_webhook_that_fails_names_its_url_once() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let url = format!("http://{free}/twiml");
+        let line = Line::new(url.parse().unwrap(), &url, None, None).unwrap();
+        let error = format!("{:#}", line.post(&url, &[]).await.unwrap_err());
+        assert!(error.starts_with("no answer from ") && error.matches(&url).count() == 1, "{error}");
     }
 }

@@ -15,6 +15,10 @@ pub enum Event {
     CallerSaid {
         text: String,
     },
+    /// The caller is heard speaking; words may follow.
+    CallerSpeaking,
+    /// The caller is not heard any more.
+    CallerPaused,
     /// The caller talked over the agent and the carrier dropped what it had not played. `heard` is the fragment of the
     /// clause that was cut; clauses before it came as [`Event::Played`].
     CallerInterrupted {

@@ -42,6 +42,15 @@ pub struct Conversation {
     talking: bool,
 }
 
+/// How a session finds its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// The call has just been answered.
+    Fresh,
+    /// Another session of the call was lost.
+    Resumed,
+}
+
 #[derive(Debug)]
 enum Phase {
     /// Nothing runs: the caller has the floor, or the agent's words are still playing.
@@ -73,6 +82,8 @@ enum Arguments {
 
 /// A caller who interrupts says something within this time; or else it was a noise.
 const WORDS_FOLLOW: Duration = Duration::from_millis(2500);
+/// Nobody speaks longer than this without a pause.
+const LONGEST_UTTERANCE: Duration = Duration::from_secs(15);
 /// Silence of a model that a caller bears without a word.
 const MODEL_SILENCE: Duration = Duration::from_millis(3500);
 /// What Bedrock takes as the name of a tool or the id of a call.
@@ -109,13 +120,15 @@ impl Conversation {
         }
     }
 
-    /// Answers what a resumed dialogue left unanswered; an agent that was cut off says that it is back.
-    pub fn begin(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        match self.history.last() {
-            _ if !matches!(self.phase, Phase::Listening) => {}
-            Some(last) if last.is_callers() => self.generate(now, 0, actions),
-            Some(_) => self.say_aside(self.use_case.sentences.resumed.clone(), actions),
-            None => {}
+    /// Answers what a dialogue left unanswered; an agent that was cut off says that it is back.
+    pub fn begin(&mut self, now: Instant, opening: Opening, actions: &mut Vec<Action>) {
+        let unanswered = self.history.last().is_some_and(Message::is_callers);
+        match (&self.phase, opening) {
+            (Phase::Listening, _) if unanswered => self.generate(now, 0, actions),
+            (Phase::Listening, Opening::Resumed) => {
+                self.say_aside(self.use_case.sentences.resumed.clone(), actions);
+            }
+            _ => {}
         }
     }
 
@@ -129,6 +142,9 @@ impl Conversation {
                 self.act_on_keys(now, actions);
                 self.caller_said(now, &text, actions);
             }
+            // Who interrupted is still speaking: their words come when they have finished.
+            Event::CallerSpeaking => self.move_interruption(now + LONGEST_UTTERANCE),
+            Event::CallerPaused => self.move_interruption(now),
             Event::CallerInterrupted { heard } => {
                 self.interrupt(now, &heard, actions);
                 self.keys_are_clear(now, actions);
@@ -200,6 +216,12 @@ impl Conversation {
             self.history.cut(cut.message, &cut.heard);
         }
         self.interrupt_tools(now, actions);
+    }
+
+    fn move_interruption(&mut self, to: Instant) {
+        if let Some(interrupted_at) = &mut self.interrupted_at {
+            *interrupted_at = to;
+        }
     }
 
     /// When the caller's last words are answered although an interruption stopped the answer.

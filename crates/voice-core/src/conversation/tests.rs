@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Action, Conversation, EndReason, Event};
+use super::{Action, Conversation, EndReason, Event, Opening};
 use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCallId, ToolOutcome};
 use crate::ports::{Effect, ToolResult};
 use crate::use_case::{Channel, InferenceSettings, KeypadHandler, OnInterrupt, Sentences, Tool, UseCase};
@@ -350,7 +350,7 @@ fn an_interrupted_goodbye_does_not_end_the_call() {
 fn a_wordless_goodbye_gets_a_sentence_and_a_deadline() {
     let mut stage = Stage::new();
     stage.say("Bye.").call(0, "a", "end_call", "{}").finish(0);
-    assert_eq!(stage.spoken(), "Goodbye.");
+    assert_eq!(stage.wait(300).spoken(), "Goodbye.");
     assert_eq!(stage.wait(3000).spoken(), "", "nobody waits for anything");
     stage.wait(1100);
     assert_eq!(stage.tools_started(), [run(0, "a")]);
@@ -362,6 +362,7 @@ fn a_call_does_not_end_when_something_else_failed() {
     stage.say("Order and bye.").call(0, "a", "order", "{bad").call(0, "b", "end_call", "{}").finish(0);
     assert_eq!((stage.tools_started(), stage.started()), (vec![], Some(1)));
     assert!(stage.dialogue()[2].contains("another tool failed"), "{:?}", stage.dialogue());
+    assert!(!stage.spoken().contains("Goodbye"));
 }
 
 #[test]
@@ -372,6 +373,17 @@ fn a_noise_does_not_leave_the_caller_unanswered() {
     assert_eq!(stage.wait(1).started(), Some(1));
     stage.text(1, "We open at nine.").finish(1).interrupt("We open");
     assert_eq!(stage.conversation.next_deadline(), None, "something was heard; it is the caller's turn");
+}
+
+#[test]
+fn a_caller_who_interrupts_with_a_long_sentence_is_heard_out() {
+    let mut stage = Stage::new();
+    stage.say("Hours?").text(0, "We open at nine.").finish(0).interrupt("");
+    stage.handle(Event::CallerSpeaking);
+    assert_eq!(stage.wait(4000).started(), None, "the caller is still speaking");
+    stage.handle(Event::CallerPaused);
+    assert_eq!(stage.wait(2499).started(), None);
+    assert_eq!(stage.say("On Sundays, I mean.").started(), Some(1));
 }
 
 #[test]
@@ -398,14 +410,14 @@ fn a_name_that_no_api_would_take_is_made_legal() {
 fn an_agent_that_was_cut_off_says_that_it_is_back() {
     let history = crate::history::History::restore(
         [
-            (0, Message::Caller { text: "Hours?".to_owned() }),
-            (1, Message::Agent { text: "We open".to_owned(), tool_calls: Vec::new() }),
+            (0, Some(Message::Caller { text: "Hours?".to_owned() })),
+            (1, Some(Message::Agent { text: "We open".to_owned(), tool_calls: Vec::new() })),
         ],
         &[],
     );
     let mut conversation = Conversation::resume(Arc::new(use_case()), history, 0, None);
     let mut actions = Vec::new();
-    conversation.begin(beginning(), &mut actions);
+    conversation.begin(beginning(), Opening::Resumed, &mut actions);
     assert!(
         matches!(&actions[..], [Action::Say { text, last: true }] if text.starts_with("I'm back")),
         "{actions:?}"
@@ -432,13 +444,15 @@ fn an_answer_without_words_is_not_silence() {
 
 #[test]
 fn a_resumed_dialogue_is_answered_once() {
-    let history =
-        crate::history::History::restore([(0, Message::Caller { text: "Are you there?".to_owned() })], &[]);
+    let history = crate::history::History::restore(
+        [(0, Some(Message::Caller { text: "Are you there?".to_owned() }))],
+        &[],
+    );
     let mut conversation = Conversation::resume(Arc::new(use_case()), history, 65_536, None);
     let mut actions = Vec::new();
-    conversation.begin(beginning(), &mut actions);
+    conversation.begin(beginning(), Opening::Resumed, &mut actions);
     assert_eq!(actions, [Action::StartGeneration { generation: GenerationId(65_536) }]);
-    conversation.begin(beginning(), &mut actions);
+    conversation.begin(beginning(), Opening::Resumed, &mut actions);
     assert_eq!(actions.len(), 1);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Action, Arguments, Conversation, EndReason, MAX_TOOL_ROUNDS, Phase};
-use crate::message::{GenerationId, OutcomeStatus, RunId, ToolCall, ToolOutcome};
+use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCall, ToolOutcome};
 use crate::ports::{Effect, ToolResult};
 use crate::use_case::{OnInterrupt, Tool};
 
@@ -17,6 +17,7 @@ pub(super) struct ToolRuns {
     then: Then,
     /// What the caller said meanwhile.
     words: String,
+    farewell: Farewell,
     filler: Filler,
 }
 
@@ -36,6 +37,13 @@ enum Filler {
     /// The agent's own words were still playing when it was due.
     Postponed(Instant),
     Done,
+}
+
+/// Whether the agent said anything before a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    Missing,
+    Said,
 }
 
 #[derive(Debug)]
@@ -104,6 +112,14 @@ impl ToolRuns {
         }
     }
 
+    fn hold_until(&mut self, instant: Instant) {
+        for run in &mut self.runs {
+            if let RunState::Held { release, .. } = &mut run.state {
+                *release = instant;
+            }
+        }
+    }
+
     fn is_settled(&self) -> bool {
         self.runs.iter().all(|run| matches!(run.state, RunState::Settled(_)))
     }
@@ -119,26 +135,22 @@ impl Conversation {
         calls: Vec<(ToolCall, Arguments)>,
         actions: &mut Vec<Action>,
     ) {
+        let wordless = matches!(self.history.last(), Some(Message::Agent { text, .. }) if text.is_empty());
         let tools: Vec<_> =
             calls.iter().map(|(call, arguments)| self.tool_for(round, call, *arguments)).collect();
-        if tools.iter().flatten().any(|tool| is_terminal(tool)) && self.playback.is_idle() {
-            // The call must not break off without a word.
-            let goodbye = self.use_case.sentences.goodbye.clone();
-            self.say_aside(goodbye, actions);
-        }
-        let patience =
-            Duration::from_secs(3 + self.playback.remaining() as u64 / SLOWEST_CHARACTERS_PER_SECOND);
+        let release = now + if self.playback.is_idle() { LAST_WORD } else { self.patience() };
         let mut runs = ToolRuns {
             generation,
             round,
             runs: Vec::with_capacity(calls.len()),
             then: Then::Answer,
             words: String::new(),
+            farewell: if wordless { Farewell::Missing } else { Farewell::Said },
             filler: Filler::Due(now + FILLER_AFTER),
         };
         for ((call, _), tool) in calls.into_iter().zip(tools) {
             let state = match tool {
-                Ok(tool) if is_terminal(&tool) => RunState::Held { tool, release: now + patience },
+                Ok(tool) if is_terminal(&tool) => RunState::Held { tool, release },
                 Ok(tool) => start(runs.id_of(&call), &call, tool, now, actions),
                 Err(reason) => RunState::Settled(ToolOutcome::error(call.id.clone(), reason)),
             };
@@ -211,21 +223,35 @@ impl Conversation {
 
     /// Starts what waited for the agent's words to be heard, once everything else has its outcome.
     fn release_terminal_runs(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let patience = self.patience();
         let Phase::RunningTools(runs) = &mut self.phase else { return };
-        let generation = runs.generation;
+        let is_due = |run: &Run| matches!(run.state, RunState::Held { release, .. } if release <= now);
+        if !runs.runs.iter().any(is_due) {
+            return;
+        }
         let busy = runs.runs.iter().any(|run| matches!(run.state, RunState::Running { .. }));
-        for run in &mut runs.runs {
-            if let RunState::Held { tool, release } = &mut run.state
-                && *release <= now
-            {
-                if busy {
-                    *release = now + LAST_WORD;
-                    continue;
-                }
+        if busy {
+            return runs.hold_until(now + LAST_WORD);
+        }
+        if runs.farewell == Farewell::Missing {
+            // The call must not break off without a word.
+            runs.farewell = Farewell::Said;
+            runs.hold_until(now + patience);
+            let goodbye = self.use_case.sentences.goodbye.clone();
+            return self.say_aside(goodbye, actions);
+        }
+        let generation = runs.generation;
+        for run in runs.runs.iter_mut().filter(|run| is_due(run)) {
+            if let RunState::Held { tool, .. } = &run.state {
                 let id = RunId { generation, call: run.call.id.clone() };
                 run.state = start(id, &run.call, Arc::clone(tool), now, actions);
             }
         }
+    }
+
+    /// How long it takes at most until the agent's words were heard, and a sentence more.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(4 + self.playback.remaining() as u64 / SLOWEST_CHARACTERS_PER_SECOND)
     }
 
     /// Nothing ends the call when something else of the same message failed: the caller has to hear of it.

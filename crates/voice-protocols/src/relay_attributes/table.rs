@@ -1,4 +1,5 @@
-//! The attributes that Twilio documents and the values that each takes, as data.
+//! The attributes that Twilio documents and the values that each takes, as data. Those that only its own library for
+//! Python knows (9.13.0) take any value, because their values are not documented.
 
 use super::values::Rule;
 
@@ -16,21 +17,27 @@ const STT_PROVIDERS: Rule = Rule::Provider(&["Google", "Deepgram"]);
 
 /// `<ConversationRelay>` without its `url`, which the service sets itself.
 pub(super) const RELAY: &[Attribute] = &[
+    attribute("asrSmartFormat", Rule::Text),
     attribute("backgroundNoiseReduction", Rule::Text),
     attribute("conversationConfiguration", Rule::Text),
+    attribute("customerName", Rule::Text),
     attribute("debug", Rule::Words(&["debugging", "speaker-events", "tokens-played"])),
     attribute("deepgramSmartFormat", Rule::Bool),
     attribute("dtmfDetection", Rule::Bool),
+    attribute("eagerEotThreshold", Rule::Text),
     attribute("echoPromptFiltering", Rule::Bool),
+    attribute("elevenlabsLanguageTextNormalization", Rule::Text),
     attribute("elevenlabsTextNormalization", Rule::OneOf(&["on", "auto", "off"])),
     attribute("eotThreshold", Rule::Number { from: 0.5, to: 0.9 }),
     attribute("events", Rule::Words(&["speaker-events", "tokens-played", "config-updated"])),
     attribute("hints", Rule::Text),
     attribute("ignoreBackchannel", Rule::Bool),
+    attribute("includeInPrompt", Rule::Text),
     attribute("intelligenceService", Rule::Text),
     attribute("interruptSensitivity", Rule::OneOf(&["low", "medium", "high"])),
     attribute("interruptible", Rule::Interruptible),
     attribute("language", Rule::LanguageOrMulti),
+    attribute("partialPromptOnHangup", Rule::Text),
     attribute("partialPrompts", Rule::Bool),
     attribute("preemptible", Rule::Bool),
     attribute("profanityFilter", Rule::Bool),
@@ -41,7 +48,9 @@ pub(super) const RELAY: &[Attribute] = &[
     attribute("transcriptionLanguage", Rule::LanguageOrMulti),
     attribute("transcriptionProvider", STT_PROVIDERS),
     attribute("ttsLanguage", Rule::LanguageOrMulti),
+    attribute("ttsLanguageTextNormalization", Rule::Text),
     attribute("ttsProvider", TTS_PROVIDERS),
+    attribute("ttsTextNormalization", Rule::Text),
     attribute("turnDetection", Rule::Text),
     attribute("voice", Rule::Text),
     attribute("welcomeGreeting", Rule::Text),
@@ -50,10 +59,14 @@ pub(super) const RELAY: &[Attribute] = &[
 
 /// `<Language>`.
 pub(super) const LANGUAGE: &[Attribute] = &[
+    attribute("asrSmartFormat", Rule::Text),
     attribute("code", Rule::LanguageOrMulti),
+    attribute("hints", Rule::Text),
     attribute("speechModel", Rule::Text),
     attribute("transcriptionProvider", STT_PROVIDERS),
+    attribute("ttsLanguageTextNormalization", Rule::Text),
     attribute("ttsProvider", TTS_PROVIDERS),
+    attribute("ttsTextNormalization", Rule::Text),
     attribute("voice", Rule::Text),
 ];
 

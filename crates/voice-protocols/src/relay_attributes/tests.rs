@@ -179,7 +179,29 @@ fn a_language_needs_its_code_and_is_judged_by_its_own_provider() {
         findings(&[("code", "es-US"), ("ttsProvider", "ElevenLabs"), ("voice", "Polly.Lupe")]),
         [(Error, "voice".to_owned())]
     );
-    assert_eq!(findings(&[("code", "es-US"), ("hints", "a")]), [(Warning, "hints".to_owned())]);
+    assert_eq!(
+        findings(&[("code", "es-US"), ("welcomeGreeting", "a")]),
+        [(Warning, "welcomeGreeting".to_owned())]
+    );
+}
+
+#[test]
+fn what_only_twilios_library_knows_takes_any_value() {
+    for name in [
+        "partialPromptOnHangup",
+        "eagerEotThreshold",
+        "asrSmartFormat",
+        "ttsTextNormalization",
+        "ttsLanguageTextNormalization",
+        "elevenlabsLanguageTextNormalization",
+        "includeInPrompt",
+        "customerName",
+    ] {
+        assert_fine(&[(name, "anything at all")]);
+    }
+    for name in ["hints", "asrSmartFormat", "ttsTextNormalization", "ttsLanguageTextNormalization"] {
+        assert_eq!(check_language(&map(&[("code", "es-US"), (name, "anything at all")])), []);
+    }
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use super::words::Words;
 
 /// The first reply of which a keyword was said is given.
-const REPLIES: [(&[&str], &str); 9] = [
-    (&["bye", "goodbye"], "Goodbye. It was good to talk to you."),
+const REPLIES: [(&[&str], &str); 8] = [
     (
         &["relativity"],
         "Clocks that move run slow, and energy and mass are the same thing. That is relativity in one sentence.",
@@ -26,6 +25,9 @@ pub(super) fn reply(words: &Words) -> String {
     if words.len() == 0 {
         return "I am listening.".to_owned();
     }
+    if is_farewell(words) {
+        return "Goodbye. It was good to talk to you.".to_owned();
+    }
     let known = REPLIES.iter().find(|(keywords, _)| words.has_any(keywords));
     if let Some((_, reply)) = known {
         return (*reply).to_owned();
@@ -34,13 +36,18 @@ pub(super) fn reply(words: &Words) -> String {
     format!("You said something about {topic}. A real model would know more about it.")
 }
 
-/// The key in a report such as `The caller pressed 5`.
-pub(super) fn pressed_key(text: &str) -> Option<&str> {
-    let (_, key) = text.rsplit_once("pressed ")?;
-    let key = key.trim_start_matches("the key ").split_whitespace().next()?;
-    let key = key.trim_end_matches(['.', ',']);
-    let is_key = key.len() == 1 && key.contains(|character: char| "0123456789*#ABCD".contains(character));
-    is_key.then_some(key)
+/// Whether the caller wants nothing more.
+pub(super) fn is_farewell(words: &Words) -> bool {
+    words.has_any(&["bye", "goodbye"]) || words.has_phrase("thats all") || words.has_phrase("that is all")
+}
+
+/// The keys in a report such as `The caller pressed 4 5 6`, when it is the last thing in the text.
+pub(super) fn pressed_keys(text: &str) -> Option<String> {
+    let (_, report) = text.rsplit_once("pressed ")?;
+    let report = report.trim_end_matches(['.', ',', ')', ' ']).trim_end_matches("on the keypad");
+    let keys: Vec<&str> = report.split_whitespace().collect();
+    let is_key = |key: &&str| key.len() == 1 && key.contains(|key: char| "0123456789*#ABCD".contains(key));
+    (!keys.is_empty() && keys.iter().all(is_key)).then(|| keys.join(" "))
 }
 
 #[cfg(test)]
@@ -56,10 +63,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_recognised() {
-        assert_eq!(pressed_key("The caller pressed 5"), Some("5"));
-        assert_eq!(pressed_key("The caller pressed #."), Some("#"));
-        assert_eq!(pressed_key("I pressed on"), None);
-        assert_eq!(pressed_key("5"), None);
+    fn keys_are_recognised() {
+        let keys = |text| pressed_keys(text);
+        assert_eq!(keys("The caller pressed 5").as_deref(), Some("5"));
+        assert_eq!(keys("(The caller pressed 4 5 6 on the keypad.)").as_deref(), Some("4 5 6"));
+        assert_eq!(keys("The caller pressed #.").as_deref(), Some("#"));
+        for text in ["I pressed on", "5", "(The caller pressed 1 on the keypad.) A garden, please."] {
+            assert_eq!(keys(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_farewell_is_recognised() {
+        for text in ["Goodbye, Professor.", "Bye!", "Thanks, that's all."] {
+            assert!(is_farewell(&Words::of(text)), "{text}");
+        }
+        assert!(!is_farewell(&Words::of("Thank you. And gravity?")));
     }
 }

@@ -89,12 +89,14 @@ impl Call {
 fn takes_an_order_for_delivery_from_hello_to_goodbye() {
     let mut call = Call::at_the_restaurant();
     assert!(call.say("Hello").starts_with(INTRODUCTION));
-    assert!(call.say("Two pepperoni pizzas with extra cheese and a cola").contains("pickup or for delivery"));
+    assert!(
+        call.say("Two pepperoni pizzas with extra cheese and a lemonade").contains("pickup or for delivery")
+    );
     assert!(call.say("Delivery please").contains("address"));
     assert_eq!(
         call.say("12 Main Street"),
-        "That is 2 pepperoni pizzas with extra cheese and 1 cola, for delivery to 12 Main Street. \
-         The total is 31 dollars. Shall I place the order?"
+        "That is 2 medium Pepperoni pizzas with extra cheese and 1 lemonade, for delivery to 12 Main Street. \
+         The total is 38.50 dollars, delivery included. Shall I place the order?"
     );
     assert!(call.called.is_empty());
     let said = call.say("Yes");
@@ -106,11 +108,15 @@ fn takes_an_order_for_delivery_from_hello_to_goodbye() {
                 PLACE_ORDER.to_owned(),
                 json!({
                     "current_order": [
-                        {"line_item": "2 pepperoni pizzas", "additonal_details": "extra cheese", "line_amount": 28},
-                        {"line_item": "1 cola", "line_amount": 3},
+                        {
+                            "line_item": "2 medium Pepperoni pizzas",
+                            "additonal_details": "extra cheese",
+                            "line_amount": 31.0,
+                        },
+                        {"line_item": "1 lemonade", "line_amount": 3.5},
                     ],
                     "order_type": "delivery",
-                    "order_total": 31,
+                    "order_total": 38.5,
                     "delivery_address": "12 Main Street",
                 })
             ),
@@ -123,19 +129,19 @@ fn takes_an_order_for_delivery_from_hello_to_goodbye() {
 #[test]
 fn takes_an_order_for_pickup_and_then_another() {
     let mut call = Call::at_the_restaurant();
-    call.say("a greek salad for pickup");
+    call.say("a rocket salad for pickup");
     assert!(call.say("that's all").contains("ready in 15 minutes"));
-    call.say("another pizza to pick up");
+    call.say("another large garden to pick up");
     call.say("yes");
     let totals: Vec<&Value> = call.called.iter().filter_map(|(_, input)| input.get("order_total")).collect();
-    assert_eq!(totals, [9, 11]);
+    assert_eq!(totals, [8.5, 18.5]);
 }
 
 #[test]
 fn an_order_that_failed_can_be_tried_again() {
     let mut call = Call::at_the_restaurant();
     call.place_order_fails = true;
-    call.say("a pizza for pickup");
+    call.say("an ember for pickup");
     assert!(call.say("yes").contains("could not place the order"));
     call.place_order_fails = false;
     assert!(call.say("yes please").contains("ready in 15 minutes"));
@@ -144,15 +150,44 @@ fn an_order_that_failed_can_be_tried_again() {
 #[test]
 fn an_order_without_tools_for_the_time_is_accepted() {
     let mut call = Call::with_tools(&[PLACE_ORDER]);
-    call.say("a pizza for pickup");
+    call.say("an ember for pickup");
     assert!(call.say("yes").contains("has been accepted"));
 }
 
 #[test]
 fn tells_the_menu_and_reacts_to_keys() {
     let mut call = Call::at_the_restaurant();
-    assert!(call.say("What do you have?").contains("pepperoni for 14"));
-    assert_eq!(call.say("The caller pressed 5"), "You pressed 5. Thank you.");
+    assert!(call.say("What do you have?").contains("Pepperoni for 14 or 18"));
+    assert_eq!(call.say("(The caller pressed 4 5 6 on the keypad.)"), "You pressed 4 5 6. Thank you.");
+    call.say("A margherita");
+    assert!(call.say("Delivery").contains("address"));
+    call.say("(The caller pressed 1 2 on the keypad.)");
+    assert!(call.say("As I said, delivery").contains("address"), "keys are no address");
+}
+
+#[test]
+fn asks_which_pizza_and_says_which_size() {
+    let mut call = Call::at_the_restaurant();
+    assert!(call.say("I'd like a pizza").contains("Which pizza would you like?"));
+    assert_eq!(
+        call.say("A Garden"),
+        "That is 1 medium Garden pizza. Pizzas are medium unless you say large. Is it for pickup or for delivery?"
+    );
+    assert_eq!(call.say("Large."), "That is 1 large Garden pizza. Is it for pickup or for delivery?");
+}
+
+#[test]
+fn says_goodbye_and_ends_the_call_when_it_can() {
+    let mut call = Call::with_tools(&[END_CALL]);
+    call.say("What is gravity?");
+    call.messages.push(json!({"role": "user", "content": [{"text": "Thank you, that's all."}]}));
+    let answer = call.ask();
+    assert!(answer.full_text().starts_with("Goodbye"), "{}", answer.full_text());
+    assert_eq!(answer.tool_calls()[0].1, END_CALL);
+    assert!(
+        Call::with_tools(&[]).say("Goodbye").contains("Goodbye"),
+        "nothing is called that is not on offer"
+    );
 }
 
 #[test]
