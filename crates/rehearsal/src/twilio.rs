@@ -26,5 +26,5 @@ pub use playback::SpeechPace;
 pub(crate) use course::setup as relay_setup;
 pub(crate) use form::{CallIdentity, ConnectEnding, SessionResult, sid};
 pub(crate) use leg::{Leg, Output};
-pub(crate) use line::{Line, RelaySocket};
+pub(crate) use line::{Answer, Line, RelaySocket};
 pub(crate) use settings::RelaySettings;

@@ -45,7 +45,7 @@ pub async fn run(plan: LoadPlan, pace: ModelPace, configuration: &Path) -> anyho
         ..BedrockOptions::default()
     })
     .await?;
-    let mut service = Service::start(&dynamodb.endpoint(), &bedrock.endpoint(), plan.calls).await?;
+    let mut service = Service::start(&dynamodb.endpoint(), &bedrock.endpoint(), most_calls(&plan)).await?;
     let carrier = Carrier::new(CarrierOptions {
         service: service.url().parse()?,
         public_url: service.url(),
@@ -59,6 +59,11 @@ pub async fn run(plan: LoadPlan, pace: ModelPace, configuration: &Path) -> anyho
     bedrock.shutdown().await;
     dynamodb.shutdown().await?;
     report
+}
+
+/// Every call, the one that warms up, and those of whose sockets there will be none.
+fn most_calls(plan: &LoadPlan) -> u32 {
+    plan.calls + 1 + plan.twiml_requests.map_or(0, |requests| requests.count)
 }
 
 async fn store(dynamodb: &EmbeddedDynamoDb) -> DynamoDbStore {
@@ -94,8 +99,7 @@ impl Service {
             ])
             .env("PORT", address.port().to_string())
             .env("PUBLIC_URL", format!("http://{address}"))
-            // Every call, and the one that warms up.
-            .env("MAX_CALLS", (calls + 1).to_string())
+            .env("MAX_CALLS", calls.to_string())
             .env("DRAIN_SECONDS", "5")
             .stdin(Stdio::null())
             .stdout(Stdio::inherit())

@@ -248,7 +248,7 @@ fn banner(stage: &Stage) -> String {
     );
     format!(
         "
-Trunkline is up. Nothing of it leaves this machine{elsewhere}.
+Trunkline is up.{private}
 
   webhook  {public}/twiml      (service at {service}, /health, /ready)
   model    {model}
@@ -260,7 +260,11 @@ Trunkline is up. Nothing of it leaves this machine{elsewhere}.
 
 Ctrl-C stops it.
 ",
-        elsewhere = if stage.bedrock.is_some() { "" } else { " but what the model is asked" },
+        private = if stage.bedrock.is_some() && stage.public_url.starts_with("http:") {
+            " Nothing of it leaves this machine."
+        } else {
+            ""
+        },
         public = stage.public_url,
     )
 }

@@ -17,7 +17,7 @@ use super::percentile::Distribution;
 use super::plan::{CONNECT_TIMEOUT, LoadPlan, TwimlRequests};
 use super::process::Process;
 use super::report::{LoadReport, ProcessCost};
-use crate::twilio::{CallIdentity, CallOptions, Carrier};
+use crate::twilio::{Answer, CallIdentity, CallOptions, Carrier};
 
 /// Puts the load of `plan` on the service behind `carrier` and reports.
 ///
@@ -156,7 +156,7 @@ impl Run {
                 let identity = CallIdentity::of(&part.options);
                 let asked = Instant::now();
                 let answer = part.line.post(&part.webhook, &identity.voice_webhook("ringing")).await;
-                answer.map(|answer| (answer.status, asked.elapsed()))
+                answer.map(|answer| (answer, asked.elapsed()))
             });
         }
         let mut result = Requests::default();
@@ -224,13 +224,15 @@ struct Requests {
 }
 
 impl Requests {
-    fn add(&mut self, answer: anyhow::Result<(u16, Duration)>) {
+    fn add(&mut self, answer: anyhow::Result<(Answer, Duration)>) {
         let problem = match answer {
-            Ok((200, delay)) => {
+            // A busy line or an apology is quickly said, and is no answer.
+            Ok((answer, delay)) if answer.status == 200 && answer.body.contains("<ConversationRelay") => {
                 self.delays.push(delay);
                 return;
             }
-            Ok((status, _)) => format!("a voice webhook was answered with {status}"),
+            Ok((Answer { status: 200, .. }, _)) => "a voice webhook did not connect the call".to_owned(),
+            Ok((Answer { status, .. }, _)) => format!("a voice webhook was answered with {status}"),
             Err(error) => format!("{error:#}"),
         };
         *self.errors.entry(problem).or_default() += 1;
