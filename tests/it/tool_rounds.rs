@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use trunkline::metrics::Counter;
 
 use crate::support::{
-    AT_ONCE, CALLED, CALLER, DEFAULT, SOON, ask, bedrock, call, dialogue, every_request_was_valid, items,
-    profile, stage, use_case,
+    AT_ONCE, CALLED, CALLER, DEFAULT, SOON, ask, bedrock, call, dialogue, every_request_was_valid, finish,
+    items, profile, stage, use_case,
 };
 
 fn restaurant() -> Value {
@@ -62,11 +62,14 @@ async fn tools_called_together_come_back_together_in_their_order() {
 
 #[tokio::test]
 async fn a_run_is_claimed_and_completed_and_its_order_is_kept() {
-    let stage = stage([restaurant(), profile(CALLER, json!({}))]).await;
+    let mut stage = stage([restaurant(), profile(CALLER, json!({}))]).await;
     let mut call = call(&stage, AT_ONCE).await;
+    let call_sid = call.sid.clone();
     bedrock(&stage).script(Answer::empty().then_tool("t-1", "PlaceOrderFunction", order()));
     ask(&mut call, "The usual.").await;
-    let of_call = items(&stage, &call.sid).await;
+    call.hang_up().await.unwrap();
+    finish(&mut stage).await;
+    let of_call = items(&stage, &call_sid).await;
     let run = of_call.iter().find(|item| item["sk"].as_str().unwrap().starts_with("tool::")).unwrap();
     assert_eq!((&run["tool"], &run["status"]), (&json!("PlaceOrderFunction"), &json!("completed")));
     assert_eq!(run["outcome"]["toolResult"]["status"], "success");
@@ -77,10 +80,26 @@ async fn a_run_is_claimed_and_completed_and_its_order_is_kept() {
         .collect();
     let [saved] = orders.as_slice() else { panic!("not one order: {of_caller:?}") };
     assert!(saved["sk"].as_str().unwrap().starts_with("restaurantOrder::"));
-    assert_eq!((&saved["sk1"], &saved["callSid"]), (&json!(CALLED), &json!(call.sid)));
+    assert_eq!((&saved["sk1"], &saved["callSid"]), (&json!(CALLED), &json!(call_sid)));
     assert_eq!(saved["order"]["order_total"], 16.5);
     assert!(
         saved["expireAt"].as_u64().unwrap() > run["expireAt"].as_u64().unwrap(),
         "orders are kept longer"
     );
+}
+
+#[tokio::test]
+async fn a_handler_that_cannot_do_it_tells_the_model_why() {
+    let stage = stage([restaurant()]).await;
+    let mut call = call(&stage, AT_ONCE).await;
+    let to_nowhere =
+        json!({ "current_order": [{ "line_item": "Garden" }], "order_type": "delivery", "order_total": 9 });
+    bedrock(&stage).script(Answer::empty().then_tool("t-1", "PlaceOrderFunction", to_nowhere));
+    bedrock(&stage).script(Answer::text("Where shall it go?"));
+    assert_eq!(ask(&mut call, "Bring me a pizza.").await, "Where shall it go?");
+    let request = bedrock(&stage).wait_for_request(2, SOON).await.unwrap();
+    let result = &request.body["messages"][2]["content"][0]["toolResult"];
+    assert_eq!(result["status"], "error");
+    assert!(result["content"][0]["json"]["error"].as_str().unwrap().contains("needs an address"), "{result}");
+    assert_eq!(stage.metrics.value(Counter::ToolErrors), 1);
 }
