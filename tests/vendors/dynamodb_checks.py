@@ -76,9 +76,9 @@ def check_order(stage: Stage) -> None:
     [order] = stage.aws("query", *by_caller)["Items"]
     expect("call", call.call_sid, order["callSid"]["S"])
     expect("kind", "pickup", order["order"]["M"]["order_type"]["S"])
-    expect("total", "28", order["order"]["M"]["order_total"]["N"])
+    expect("total", "31", order["order"]["M"]["order_total"]["N"])
     [line] = order["order"]["M"]["order_items"]["L"]
-    expect("line", "2 pepperoni pizzas", line["M"]["line_item"]["S"])
+    expect("line", "2 medium Pepperoni pizzas", line["M"]["line_item"]["S"])
     kept_s = int(order["expireAt"]["N"]) - time.time()
     assert abs(kept_s - 7 * DAY_S) < 60, f"expected the order to be kept for 7 days, got {kept_s} s"
     by_number = ["--index-name", "index-1-full", "--key-condition-expression", "pk1 = :pk1 AND sk1 = :sk1"]
