@@ -366,6 +366,16 @@ fn a_call_does_not_end_when_something_else_failed() {
 }
 
 #[test]
+fn a_call_does_not_end_when_something_else_took_too_long() {
+    let mut stage = Stage::new();
+    stage.say("Order and bye.").call(0, "a", "order", "{}").call(0, "b", "end_call", "{}").finish(0);
+    assert_eq!(stage.wait(1500).spoken(), "One moment, please.");
+    stage.played("One moment, please.");
+    assert_eq!(stage.wait(8500).started(), Some(1));
+    assert!(stage.dialogue()[2].contains("another tool failed"), "{:?}", stage.dialogue());
+}
+
+#[test]
 fn a_noise_does_not_leave_the_caller_unanswered() {
     let mut stage = Stage::new();
     stage.say("Hours?").text(0, "We open at nine.").finish(0).interrupt("");

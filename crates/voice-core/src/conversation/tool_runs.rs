@@ -310,15 +310,12 @@ impl Conversation {
             _ => None,
         });
         if runs.is_waited_for() {
-            let say_it = match runs.filler {
-                Filler::Due(due) if due <= now => idle,
-                Filler::Postponed(due) => due <= now,
-                Filler::Due(_) | Filler::Done => return self.go_on_when_settled(now, actions),
-            };
-            if say_it {
-                self.say_filler(actions);
-            } else if let Filler::Due(_) = runs.filler {
-                runs.filler = Filler::Postponed(now + FILLER_AFTER);
+            match runs.filler {
+                Filler::Due(due) if due <= now && !idle => {
+                    runs.filler = Filler::Postponed(now + FILLER_AFTER)
+                }
+                Filler::Due(due) | Filler::Postponed(due) if due <= now => self.say_filler(actions),
+                Filler::Due(_) | Filler::Postponed(_) | Filler::Done => {}
             }
         }
         self.hold_back_after_failure(actions);
