@@ -312,7 +312,7 @@ impl Conversation {
         if runs.is_waited_for() {
             match runs.filler {
                 Filler::Due(due) if due <= now && !idle => {
-                    runs.filler = Filler::Postponed(now + FILLER_AFTER)
+                    runs.filler = Filler::Postponed(now + FILLER_AFTER);
                 }
                 Filler::Due(due) | Filler::Postponed(due) if due <= now => self.say_filler(actions),
                 Filler::Due(_) | Filler::Postponed(_) | Filler::Done => {}
