@@ -1,6 +1,5 @@
 //! The `<Connect>` action: Twilio asks what to do when a session has ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -96,7 +95,8 @@ pub(super) async fn prepare_again(
     call_sid: &str,
     session: &KnownSession,
 ) -> Result<PreparedCall, String> {
-    let use_case = service.catalog.use_case(&session.use_case).await.map_err(|error| error.to_string())?;
+    let use_case =
+        service.catalog.use_case(&session.use_case).await.map_err(|error| causes(&error).to_string())?;
     let caller = service.catalog.profile(session.from.expose()).await;
     let started: jiff::Timestamp = session.started_at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
     let webhook = Webhook {
@@ -106,7 +106,7 @@ pub(super) async fn prepare_again(
         to: session.to.clone(),
     };
     let now = started.to_zoned(service.time_zone.clone());
-    PreparedCall::new(webhook, Arc::clone(&use_case), caller, service.default_model.as_deref(), &now)
+    PreparedCall::new(webhook, use_case, caller, service.default_model.as_deref(), &now)
         .map_err(|error| error.to_string())
 }
 

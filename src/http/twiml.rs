@@ -21,7 +21,6 @@ use voice_protocols::webhook::VoiceWebhook;
 
 use super::Service;
 use super::signed::{Refused, webhook_params};
-use crate::catalog::NoUseCase;
 use crate::metrics::Counter;
 use crate::session::{PreparedCall, Webhook};
 use crate::telemetry::causes;
@@ -127,7 +126,7 @@ async fn prepare(
             None => service.default_use_case.clone(),
         },
     };
-    let use_case = service.catalog.use_case(&name).await.map_err(|error| describe(&error))?;
+    let use_case = service.catalog.use_case(&name).await.map_err(|error| causes(&error).to_string())?;
     let webhook = Webhook {
         call_sid: webhook.call_sid.clone(),
         account_sid: webhook.account_sid.clone(),
@@ -137,13 +136,6 @@ async fn prepare(
     let now = jiff::Timestamp::now().to_zoned(service.time_zone.clone());
     PreparedCall::new(webhook, use_case, caller, service.default_model.as_deref(), &now)
         .map_err(|error| error.to_string())
-}
-
-fn describe(error: &NoUseCase) -> String {
-    match error {
-        NoUseCase::Unreachable(source) => format!("{error}: {}", causes(&**source)),
-        NoUseCase::Missing(_) | NoUseCase::Broken { .. } => error.to_string(),
-    }
 }
 
 /// TwiML that connects the call to its conversation.

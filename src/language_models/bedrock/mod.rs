@@ -120,7 +120,10 @@ impl Generation {
                         Ok(())
                     }
                     // To begin again would say something twice.
-                    Err(failure) if streaming.has_spoken() => return Some(self.fail(&failure)),
+                    Err(failure) if streaming.has_spoken() => {
+                        self.note_broken_answer(&failure);
+                        return Some(self.fail(&failure));
+                    }
                     Err(failure) => Err(failure),
                 },
             };
@@ -181,18 +184,19 @@ impl Generation {
         true
     }
 
+    fn note_broken_answer(&self, failure: &Failure) {
+        self.metrics.count(failure.kind.into());
+        warn!(
+            call.sid = %self.request.call.call_sid,
+            generation = %self.request.generation,
+            gen_ai.request.model = self.model(),
+            error.kind = failure.kind.as_str(),
+            error.detail = %failure.detail,
+            "the model stopped in the middle of its answer"
+        );
+    }
+
     fn fail(&mut self, failure: &Failure) -> ModelEvent {
-        if !matches!(self.phase, Phase::Connect) && !self.attempts.is_empty() {
-            self.metrics.count(failure.kind.into());
-            warn!(
-                call.sid = %self.request.call.call_sid,
-                generation = %self.request.generation,
-                gen_ai.request.model = self.model(),
-                error.kind = failure.kind.as_str(),
-                error.detail = %failure.detail,
-                "the model stopped in the middle of its answer"
-            );
-        }
         self.phase = Phase::Done;
         ModelEvent::Failed(ModelFailure { kind: failure.kind })
     }

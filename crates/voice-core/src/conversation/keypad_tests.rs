@@ -65,3 +65,16 @@ fn a_key_over_the_agents_voice_acts_after_the_interruption_it_causes() {
     stage.say("Hi.").text(0, "A very long answer.").finish(0).key('1');
     assert_eq!(stage.wait(200).spoken(), "We open at nine.", "no interruption came");
 }
+
+#[test]
+fn a_number_entered_over_the_agents_voice_is_not_talked_over() {
+    let mut stage = Stage::new();
+    stage.say("Hi.").text(0, "Please enter your number.").finish(0).key('5');
+    stage.interrupt("");
+    for key in ['6', '7', '8'] {
+        assert_eq!(stage.wait(1200).started(), None);
+        stage.key(key);
+    }
+    assert_eq!(stage.wait(1500).started(), Some(1));
+    assert_eq!(stage.dialogue(), ["caller: Hi. (The caller pressed 5 6 7 8 on the keypad.)"]);
+}

@@ -202,9 +202,9 @@ impl Conversation {
         if let Phase::RunningTools(_) = self.phase {
             return self.caller_said_during_tools(now, text, actions);
         }
-        let round = self.stop_generation(actions);
+        self.stop_generation(actions);
         self.history.push_caller(text);
-        self.generate(now, round, actions);
+        self.generate(now, 0, actions);
     }
 
     /// The caller talked over the agent: stop everything, and remember only what was heard.
@@ -224,10 +224,11 @@ impl Conversation {
         }
     }
 
-    /// When the caller's last words are answered although an interruption stopped the answer.
+    /// When the caller's last words are answered although an interruption stopped the answer. A caller who is entering a
+    /// number is not interrupted by that.
     fn unanswered_until(&self) -> Option<Instant> {
-        let since = self.interrupted_at.filter(|_| self.history.last().is_some_and(Message::is_callers))?;
-        Some(since + WORDS_FOLLOW)
+        let unanswered = self.history.last().is_some_and(Message::is_callers) && self.keypad.due().is_none();
+        self.interrupted_at.filter(|_| unanswered).map(|since| since + WORDS_FOLLOW)
     }
 
     /// Nobody has said anything for too long, and it is the agent's turn.
@@ -247,21 +248,16 @@ impl Conversation {
         }
     }
 
-    /// Cancels the live generation; what it said so far is a message. Returns its round of tools if it said nothing, so
-    /// that the next one goes on with the same turn.
-    fn stop_generation(&mut self, actions: &mut Vec<Action>) -> u32 {
-        let Phase::Generating(generation) = &self.phase else {
-            return 0;
-        };
-        let (id, said_something, round) = (generation.id, generation.message.is_some(), generation.round);
+    /// Cancels the live generation; what it said so far is a message.
+    fn stop_generation(&mut self, actions: &mut Vec<Action>) {
+        let Phase::Generating(generation) = &self.phase else { return };
+        let (id, said_something) = (generation.id, generation.message.is_some());
         self.phase = Phase::Listening;
         actions.push(Action::CancelGeneration { generation: id });
-        if !said_something {
-            return round;
+        if said_something {
+            self.history.close_agent(Vec::new());
+            self.end_talk_cycle(actions);
         }
-        self.history.close_agent(Vec::new());
-        self.end_talk_cycle(actions);
-        0
     }
 
     fn generate(&mut self, now: Instant, round: u32, actions: &mut Vec<Action>) {

@@ -270,6 +270,17 @@ fn a_model_that_only_calls_tools_is_told_to_answer_and_then_spoken_for() {
 }
 
 #[test]
+fn new_words_of_the_caller_allow_new_tools() {
+    let mut stage = Stage::new();
+    stage.say("Go.");
+    for generation in 0..8 {
+        stage.call(generation, "a", "order", "{}").finish(generation).outcome(generation, "a");
+    }
+    stage.say("And again.").call(9, "a", "order", "{}").finish(9);
+    assert_eq!(stage.tools_started(), [run(9, "a")]);
+}
+
+#[test]
 fn a_slow_tool_is_bridged_by_a_filler_and_ended_by_its_deadline() {
     let mut stage = Stage::new();
     stage.say("Find it.").call(0, "a", "search", "{}").finish(0);
