@@ -18,7 +18,7 @@ use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, client
 use crate::metrics::Metrics;
 use crate::session::{Calls, Ports};
 use crate::store::DynamoDbStore;
-use crate::tools::{Handler, Tools};
+use crate::tools::Tools;
 
 /// A service that is ready to be served.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl App {
         let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let tools = Tools::new(store.clone(), store.clone(), metrics.clone(), tasks.clone());
         let records: Arc<dyn RecordStore> = store.clone();
-        let catalog = Catalog::new(records, &tasks, metrics.clone(), |name| Handler::named(name).is_some());
+        let catalog = Catalog::new(records, &tasks, metrics.clone());
         let ports = Ports { model: Arc::new(model), tools: Arc::new(tools), store, metrics, tasks, owner };
         let service = Service::new(Parts {
             public_url: settings.public_url.clone(),

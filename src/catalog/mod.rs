@@ -25,7 +25,6 @@ use cache::{Cache, Refresh};
 pub struct Catalog {
     records: Arc<dyn RecordStore>,
     metrics: Metrics,
-    is_known_handler: fn(&str) -> bool,
     use_cases: Arc<Cache<UseCase>>,
     profiles: Arc<Cache<CallerProfile>>,
     numbers: Arc<Cache<String>>,
@@ -43,15 +42,9 @@ pub enum NoUseCase {
 }
 
 impl Catalog {
-    pub fn new(
-        records: Arc<dyn RecordStore>,
-        tasks: &TaskTracker,
-        metrics: Metrics,
-        is_known_handler: fn(&str) -> bool,
-    ) -> Self {
+    pub fn new(records: Arc<dyn RecordStore>, tasks: &TaskTracker, metrics: Metrics) -> Self {
         Self {
             records,
-            is_known_handler,
             use_cases: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
             profiles: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
             numbers: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
@@ -107,7 +100,7 @@ impl Catalog {
         let Some(item) = read_record(&*self.records, name, "configuration").await? else {
             return Ok(None);
         };
-        match use_case_item::parse_use_case(&item, &self.is_known_handler) {
+        match use_case_item::parse_use_case(&item) {
             Ok(parsed) => {
                 for problem in parsed.warnings.iter().chain(&parsed.attribute_errors) {
                     warn!(use_case = name, %problem, "a use case has a flaw");

@@ -16,7 +16,7 @@ mod tool_list;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use voice_core::use_case::{Channel, Sentences, UseCase};
+use voice_core::use_case::{Budget, Channel, OutboundRules, Sentences, Storage, UseCase};
 
 pub use self::problem::Problem;
 use self::problem::Report;
@@ -59,19 +59,14 @@ pub struct ParsedUseCase {
 
 /// Reads one record.
 ///
-/// `is_known_handler` tells whether a tool's handler exists; one that does not is a warning.
-///
 /// # Errors
 ///
 /// Every reason for which the record cannot be used, in no particular order and never empty.
-pub fn parse_use_case(
-    item: &Map<String, Value>,
-    is_known_handler: &dyn Fn(&str) -> bool,
-) -> Result<ParsedUseCase, Vec<Problem>> {
+pub fn parse_use_case(item: &Map<String, Value>) -> Result<ParsedUseCase, Vec<Problem>> {
     let record = Section::root(item);
     let mut report = Report::default();
     warn_of_attributes_without_effect(&record, &mut report);
-    let use_case = read(&record, is_known_handler, &mut report);
+    let use_case = read(&record, &mut report);
     match use_case {
         Some(use_case) if report.errors.is_empty() => Ok(ParsedUseCase {
             use_case,
@@ -82,15 +77,11 @@ pub fn parse_use_case(
     }
 }
 
-fn read(
-    record: &Section<'_>,
-    is_known_handler: &dyn Fn(&str) -> bool,
-    report: &mut Report,
-) -> Option<UseCase> {
+fn read(record: &Section<'_>, report: &mut Report) -> Option<UseCase> {
     let name = read_name(record, report);
     let prompt = read_prompt(record, report);
     let tools = match record.value("tools") {
-        Some(value) => tool_list::read(value, is_known_handler, report),
+        Some(value) => tool_list::read(value, report),
         None => Vec::new(),
     };
     let keypad = match record.value("dtmfHandlers") {
@@ -121,8 +112,16 @@ fn read(
         inference,
         guardrail,
         tools,
+        mcp_servers: Vec::new(),
         keypad,
         sentences,
+        handoff: BTreeMap::new(),
+        silence: None,
+        max_duration: None,
+        budget: Budget::default(),
+        caller_limit: None,
+        outbound: OutboundRules::default(),
+        storage: Storage::default(),
     })
 }
 

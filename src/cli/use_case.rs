@@ -16,7 +16,6 @@ use crate::catalog::use_case_item::parse_use_case;
 use crate::config::Settings;
 use crate::config::authored::{AuthoredItem, read};
 use crate::telemetry::causes;
-use crate::tools::Handler;
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     match matches.subcommand() {
@@ -43,7 +42,7 @@ fn findings(items: &[AuthoredItem]) -> Findings {
     let mut findings = Findings { errors: 0, warnings: 0 };
     for AuthoredItem { path, item } in items.iter().filter(|item| is_use_case(&item.item)) {
         let path = path.display();
-        let (errors, warnings) = match parse_use_case(item, &|name| Handler::named(name).is_some()) {
+        let (errors, warnings) = match parse_use_case(item) {
             Ok(parsed) => (parsed.attribute_errors, parsed.warnings),
             Err(errors) => (errors, Vec::new()),
         };

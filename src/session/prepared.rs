@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Zoned;
-use voice_core::ports::CallContext;
+use voice_core::ports::{CallContext, Direction};
 use voice_core::private::Private;
 use voice_core::use_case::{CallerProfile, UseCase};
 
@@ -84,6 +84,8 @@ impl PreparedCall {
             to: webhook.to,
             use_case: use_case.name.clone(),
             caller,
+            direction: Direction::Inbound,
+            variables: Private::default(),
         };
         Ok(Self {
             context: Arc::new(context),

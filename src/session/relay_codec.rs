@@ -6,7 +6,9 @@ use voice_protocols::relay::{Inbound, Info, Outbound, Text};
 /// What a message means to the conversation; `None` when it means nothing.
 pub(super) fn from_wire(message: Inbound) -> Option<Event> {
     match message {
-        Inbound::Prompt(prompt) if prompt.last => Some(Event::CallerSaid { text: prompt.voice_prompt }),
+        Inbound::Prompt(prompt) if prompt.last => {
+            Some(Event::CallerSaid { text: prompt.voice_prompt, language: prompt.lang })
+        }
         Inbound::Prompt(_) | Inbound::Info(Info::ClientSpeaking(true)) => Some(Event::CallerSpeaking),
         Inbound::Info(Info::ClientSpeaking(false)) => Some(Event::CallerPaused),
         Inbound::Dtmf(dtmf) => Some(Event::KeyPressed { key: dtmf.digit }),
@@ -33,7 +35,7 @@ mod tests {
 
     #[test]
     fn messages_become_events() {
-        let said = Event::CallerSaid { text: "Hi".to_owned() };
+        let said = Event::CallerSaid { text: "Hi".to_owned(), language: Some("en-US".to_owned()) };
         assert_eq!(event(r#"{"type":"prompt","voicePrompt":"Hi","lang":"en-US","last":true}"#), Some(said));
         assert_eq!(event(r#"{"type":"prompt","voicePrompt":"H","last":false}"#), Some(Event::CallerSpeaking));
         assert_eq!(

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::{Instrument, debug, info, warn};
-use voice_core::conversation::{Action, Conversation, EndReason, Event, Opening};
+use voice_core::conversation::{Action, Background, Conversation, EndReason, Event, Opening};
 use voice_core::history::{History, Record};
 use voice_core::message::{GenerationId, RunId, ToolOutcome};
 use voice_core::ports::{
@@ -142,7 +142,13 @@ where
                 let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
                 let first_generation = sessions_before.saturating_mul(GENERATIONS_PER_SESSION);
                 let greeting = call.greeting().filter(|_| !greeted);
-                let conversation = Conversation::resume(use_case, history, first_generation, greeting);
+                let conversation = Conversation::resume(
+                    use_case,
+                    history,
+                    first_generation,
+                    greeting,
+                    Background::default(),
+                );
                 let opening = if greeted { Opening::Resumed } else { Opening::Fresh };
                 (conversation, Standing::Claimed { epoch }, opening)
             }
@@ -179,7 +185,7 @@ where
         let timer = sleep_until(self.next_ping);
         tokio::pin!(timer);
         let mut actions = Vec::new();
-        self.conversation.begin(Instant::now().into_std(), self.opening, &mut actions);
+        self.conversation.begin(Instant::now().into_std(), self.opening.clone(), &mut actions);
         self.perform(actions);
         loop {
             if let Err(ending) = self.flush().await {
@@ -188,7 +194,7 @@ where
             if let Some(reason) = &self.ended {
                 return match reason {
                     EndReason::CallerHungUp => Ending::CallerLeft,
-                    EndReason::AgentEnded { .. } => Ending::AgentEnded,
+                    _ => Ending::AgentEnded,
                 };
             }
             let input = self.next_input(told_to_leave.as_mut(), timer.as_mut()).await;
@@ -333,14 +339,17 @@ where
                 report.model = Some(completion.model);
                 report.stop_reason = Some(completion.stop_reason);
                 report.usage = completion.usage;
+                let mut tokens = 0;
                 if let Some(usage) = completion.usage {
+                    tokens = usage.input + usage.cache_read + usage.cache_write + usage.output;
                     self.ports
                         .metrics
                         .add(Counter::TokensIn, usage.input + usage.cache_read + usage.cache_write);
                     self.ports.metrics.add(Counter::TokensOut, usage.output);
                 }
                 self.notes.generation_ended(report);
-                self.handle(Event::GenerationFinished { generation });
+                let blocked = completion.blocked;
+                self.handle(Event::GenerationFinished { generation, tokens, blocked });
             }
             Some(ModelEvent::Failed(_)) | None => {
                 let mut report = live.report();
@@ -382,6 +391,8 @@ where
                     }
                     self.ended = Some(reason);
                 }
+                // Nothing asks for these yet.
+                _ => {}
             }
         }
         self.actions = actions;
@@ -406,7 +417,8 @@ where
     fn start_tool(&mut self, run: RunId, tool: Arc<Tool>, input: serde_json::Value) {
         let deadline = tool.timeout;
         let (call, owner) = (Arc::clone(&self.call.context), Arc::clone(&self.ports.owner));
-        let request = ToolRequest { run: run.clone(), tool, input, call, owner };
+        let use_case = Arc::clone(&self.call.use_case);
+        let request = ToolRequest { run: run.clone(), tool, input, call, use_case, owner };
         let running = self.ports.tools.run(request);
         let results = self.to_results.clone();
         let span =

@@ -15,12 +15,12 @@ use tokio_util::task::TaskTracker;
 use voice_core::history::Sequence;
 use voice_core::message::{Message, ToolOutcome};
 use voice_core::ports::{
-    BoxFuture, CallContext, CallStore, Claim, Completion, GenerationRequest, Journaled, JournaledTurn,
-    KnownSession, LanguageModel, ModelEvent, ModelStream, Ownership, Session, StoreError, StoreErrorKind,
-    ToolRequest, ToolResult, ToolRunner,
+    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, GenerationRequest, Journaled,
+    JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream, Ownership, Session, SessionChange,
+    StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
 };
 use voice_core::private::Private;
-use voice_core::use_case::{Channel, InferenceSettings, OnInterrupt, Sentences, Tool, UseCase};
+use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
 use super::{CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits};
 use crate::metrics::{Counter, Metrics};
@@ -154,8 +154,21 @@ impl CallStore for Store {
             account_sid: String::new(),
             from: Private::new(String::new()),
             to: Private::new(String::new()),
+            direction: Direction::Inbound,
+            variables: Private::default(),
+            language: None,
+            verified: false,
         };
         Box::pin(async { self.answer(Ownership::Ours(session)) })
+    }
+
+    fn change_session<'a>(
+        &'a self,
+        _: &'a str,
+        _: u64,
+        _: SessionChange,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { self.answer(()) })
     }
 
     fn count_resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
@@ -288,31 +301,11 @@ impl Stage {
 
 pub(super) fn prepared() -> PreparedCall {
     let tool = Tool {
-        name: "slow".to_owned(),
-        description: None,
-        input_schema: json!({ "type": "object" }),
-        handler: "slow".to_owned(),
         timeout: Duration::from_secs(4),
-        on_interrupt: OnInterrupt::Finish,
-        terminal: false,
         filler: Some("Let me look.".to_owned()),
+        ..Tool::new("slow", Handler::CurrentTime)
     };
-    let use_case = UseCase {
-        name: "test".to_owned(),
-        title: None,
-        description: None,
-        prompt: String::new(),
-        channel: Channel::ConversationRelay,
-        relay_attributes: BTreeMap::new(),
-        languages: Vec::new(),
-        model: None,
-        fallback_models: Vec::new(),
-        inference: InferenceSettings::default(),
-        guardrail: None,
-        tools: vec![Arc::new(tool)],
-        keypad: BTreeMap::new(),
-        sentences: Sentences::default(),
-    };
+    let use_case = UseCase { tools: vec![Arc::new(tool)], ..UseCase::new("test", "") };
     let context = CallContext {
         call_sid: CALL.to_owned(),
         account_sid: String::new(),
@@ -320,6 +313,8 @@ pub(super) fn prepared() -> PreparedCall {
         to: Private::new(String::new()),
         use_case: "test".to_owned(),
         caller: None,
+        direction: Direction::Inbound,
+        variables: Private::default(),
     };
     PreparedCall {
         context: Arc::new(context),
@@ -339,6 +334,7 @@ fn finished() -> ModelEvent {
         stop_reason: "end_turn".to_owned(),
         usage: None,
         model: "m".to_owned(),
+        blocked: None,
     })
 }
 

@@ -12,7 +12,7 @@ use voice_core::history::Sequence;
 use voice_core::message::Message;
 use voice_core::ports::{
     BoxFuture, CallStore, Claim, GenerationReport, Journaled, JournaledTurn, KnownSession, Ownership,
-    Session, StoreError, StoreErrorKind,
+    Session, SessionChange, StoreError, StoreErrorKind,
 };
 use voice_core::private::Private;
 
@@ -143,6 +143,31 @@ impl CallStore for DynamoDbStore {
                 .table_name(&self.table)
                 .set_item(Some(self.turn_item(call_sid, epoch, &turn)?));
             self.write_if(still_ours, put).await.map(drop)
+        })
+    }
+
+    fn change_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        epoch: u64,
+        change: SessionChange,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let (attribute, value) = match change {
+                SessionChange::UseCase(name) => ("useCase", text(name)),
+                SessionChange::Language(code) => ("language", text(code)),
+                SessionChange::Verified => ("verified", AttributeValue::Bool(true)),
+            };
+            let result = self
+                .update_session(call_sid)
+                .update_expression("SET #attribute = :value")
+                .condition_expression("epoch = :epoch")
+                .expression_attribute_names("#attribute", attribute)
+                .expression_attribute_values(":value", value)
+                .expression_attribute_values(":epoch", number(epoch))
+                .send()
+                .await;
+            result.map(drop).map_err(store_error)
         })
     }
 
@@ -278,6 +303,10 @@ fn known(item: &Item) -> KnownSession {
         account_sid: field("accountSid"),
         from: Private::new(field("caller")),
         to: Private::new(field("called")),
+        direction: voice_core::ports::Direction::default(),
+        variables: Private::default(),
+        language: None,
+        verified: false,
     }
 }
 

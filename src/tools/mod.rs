@@ -17,6 +17,8 @@ use voice_core::ports::{
     BoxFuture, Effect, RecordStore, RunClaim, RunStore, ToolRequest, ToolResult, ToolRunner,
 };
 
+use voice_core::use_case::{Handler, RestaurantTool};
+
 use crate::metrics::{Counter, Metrics};
 use crate::telemetry::causes;
 
@@ -25,27 +27,6 @@ type HandlerResult = Result<Value, String>;
 
 /// The table may be slow; a run whose outcome cannot be written is not worth waiting for longer.
 const RECORDING: Duration = Duration::from_secs(5);
-
-/// The handlers that a tool can name. A tool that names none runs the one of its own name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handler {
-    PlaceOrder,
-    PickUpTime,
-    DeliveryTime,
-    EndCall,
-}
-
-impl Handler {
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "PlaceOrderFunction" => Some(Self::PlaceOrder),
-            "CheckRestaurantPickUpTime" => Some(Self::PickUpTime),
-            "CheckRestaurantDeliveryTime" => Some(Self::DeliveryTime),
-            "end_call" => Some(Self::EndCall),
-            _ => None,
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct Tools {
@@ -73,10 +54,10 @@ impl Tools {
         if let Err(reason) = arguments::check(&request.tool.input_schema, &request.input) {
             return failed(reason);
         }
-        let Some(handler) = Handler::named(&request.tool.handler) else {
+        if let Handler::Unknown(_) = request.tool.handler {
             error!(call.sid = %request.call.call_sid, tool = %request.tool.name, "the tool names a handler that does not exist");
             return failed("This tool is not available.".to_owned());
-        };
+        }
         match self
             .runs
             .claim_run(&request.call.call_sid, &request.owner, &request.run, &request.tool.name)
@@ -96,7 +77,7 @@ impl Tools {
             }
         }
         let unfinished = Unfinished { tools: self, request };
-        let (result, effect) = self.handle(handler, request).await;
+        let (result, effect) = self.handle(request).await;
         std::mem::forget(unfinished);
         let outcome = match result {
             Ok(content) => ToolOutcome::success(request.run.call.clone(), content),
@@ -106,16 +87,21 @@ impl Tools {
         ToolResult { outcome, effect }
     }
 
-    async fn handle(&self, handler: Handler, request: &ToolRequest) -> (HandlerResult, Option<Effect>) {
-        match handler {
-            Handler::PlaceOrder => (restaurant::place_order(&*self.records, request).await, None),
-            Handler::PickUpTime => (Ok(restaurant::pick_up_time(request)), None),
-            Handler::DeliveryTime => (Ok(restaurant::delivery_time(request)), None),
+    async fn handle(&self, request: &ToolRequest) -> (HandlerResult, Option<Effect>) {
+        match &request.tool.handler {
+            Handler::Restaurant(RestaurantTool::PlaceOrder) => {
+                (restaurant::place_order(&*self.records, request).await, None)
+            }
+            Handler::Restaurant(RestaurantTool::PickUpTime) => (Ok(restaurant::pick_up_time(request)), None),
+            Handler::Restaurant(RestaurantTool::DeliveryTime) => {
+                (Ok(restaurant::delivery_time(request)), None)
+            }
             Handler::EndCall => {
                 let handoff_data =
                     request.input.get("reason").map(|reason| json!({ "reason": reason }).to_string());
                 (Ok(json!({ "ended": true })), Some(Effect::EndCall { handoff_data }))
             }
+            _ => (Err("This tool is not available.".to_owned()), None),
         }
     }
 

@@ -265,7 +265,7 @@ impl RecordStore for Drawer {
 #[tokio::test(start_paused = true)]
 async fn a_use_case_that_is_broken_later_keeps_its_last_good_version() {
     let (drawer, metrics) = (Drawer::default(), Metrics::default());
-    let catalog = Catalog::new(Arc::new(drawer.clone()), &TaskTracker::new(), metrics.clone(), |_| true);
+    let catalog = Catalog::new(Arc::new(drawer.clone()), &TaskTracker::new(), metrics.clone());
     let title = async || catalog.use_case(DEFAULT).await.map(|use_case| use_case.title.clone());
     drawer.put(use_case(DEFAULT, json!({ "title": "good" })));
     assert_eq!(title().await.unwrap().as_deref(), Some("good"));

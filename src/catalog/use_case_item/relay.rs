@@ -39,7 +39,7 @@ pub(super) fn read_languages(record: &Section<'_>, report: &mut Report) -> Vec<L
             report.error(section.path_of("code"), format!("{code} is described twice"));
         }
         pass_on(relay_attributes::check_language(&attributes), &section, report);
-        languages.push(Language { attributes });
+        languages.push(Language { attributes, sentences: None });
     }
     languages
 }

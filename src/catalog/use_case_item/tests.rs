@@ -6,7 +6,7 @@ mod original;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use voice_core::use_case::{Channel, InferenceSettings, OnInterrupt, Sentences};
+use voice_core::use_case::{Channel, Handler, InferenceSettings, OnInterrupt, RestaurantTool, Sentences};
 
 use super::{ParsedUseCase, Problem, parse_use_case};
 
@@ -26,9 +26,8 @@ fn tool(name: &str) -> Value {
     json!({"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}})
 }
 
-/// Every handler exists, except `Ghost`.
 fn parse(item: &Map<String, Value>) -> Result<ParsedUseCase, Vec<Problem>> {
-    parse_use_case(item, &|handler| handler != "Ghost")
+    parse_use_case(item)
 }
 
 #[track_caller]
@@ -93,16 +92,19 @@ fn a_tool_is_read_with_its_settings_and_defaults() {
             "handler": "end_call", "timeoutMs": 500, "onInterrupt": "cancel",
             "terminal": true, "filler": "Wait.",
         },
-        {"name": "two", "inputSchema": {"json": "{\"type\": \"object\", \"required\": [\"a\"]}"}},
+        {"name": "CheckRestaurantPickUpTime", "inputSchema": {"json": "{\"type\": \"object\", \"required\": [\"a\"]}"}},
     ]);
     for tools in [tools.clone(), tools.to_string().into()] {
         let use_case = parsed(&json!({ "tools": tools })).use_case;
         let [one, two] = use_case.tools.as_slice() else { panic!("{:?}", use_case.tools) };
         assert_eq!((one.name.as_str(), one.description.as_deref()), ("one", Some("First.")));
-        assert_eq!((one.handler.as_str(), one.timeout), ("end_call", Duration::from_millis(500)));
+        assert_eq!((&one.handler, one.timeout), (&Handler::EndCall, Duration::from_millis(500)));
         assert_eq!((one.on_interrupt, one.terminal), (OnInterrupt::Cancel, true));
         assert_eq!(one.filler.as_deref(), Some("Wait."));
-        assert_eq!((two.handler.as_str(), two.timeout), ("two", Duration::from_secs(10)));
+        assert_eq!(
+            (&two.handler, two.timeout),
+            (&Handler::Restaurant(RestaurantTool::PickUpTime), Duration::from_secs(10))
+        );
         assert_eq!((two.on_interrupt, two.terminal, &two.filler), (OnInterrupt::Finish, false, &None));
         assert_eq!(two.input_schema, json!({"type": "object", "required": ["a"]}));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use voice_core::use_case::{OnInterrupt, Tool};
+use voice_core::use_case::{Handler, OnInterrupt, RestaurantTool, Tool};
 
 use super::json_text::decoded;
 use super::problem::Report;
@@ -22,11 +22,7 @@ const SETTINGS: [&str; 5] = ["handler", "timeoutMs", "onInterrupt", "terminal", 
 const SPECIFICATION: [&str; 3] = ["name", "description", "inputSchema"];
 
 /// Reads every tool; what is wrong with one is reported and does not hide what is wrong with the next.
-pub(super) fn read(
-    value: &Value,
-    is_known_handler: &dyn Fn(&str) -> bool,
-    report: &mut Report,
-) -> Vec<Arc<Tool>> {
+pub(super) fn read(value: &Value, report: &mut Report) -> Vec<Arc<Tool>> {
     let Some(value) = decoded(value, "tools", report) else {
         return Vec::new();
     };
@@ -46,7 +42,7 @@ pub(super) fn read(
         let Some(tool) = read_tool(&entry, &specification, report) else {
             continue;
         };
-        warn_of_unknown_handler(&tool, &entry, &specification, is_known_handler, report);
+        warn_of_unknown_handler(&tool, &entry, &specification, report);
         if names.insert(tool.name.clone()) {
             tools.push(Arc::new(tool));
         } else {
@@ -81,7 +77,9 @@ fn read_tool(entry: &Section<'_>, specification: &Section<'_>, report: &mut Repo
     let handler = entry.filled_text("handler", report);
     let name = name?;
     Some(Tool {
-        handler: handler.unwrap_or(name).to_owned(),
+        handler: named(handler.unwrap_or(name)),
+        requires_verified: false,
+        idempotent: false,
         name: name.to_owned(),
         description,
         input_schema: input_schema?,
@@ -151,13 +149,20 @@ fn warn_of_unknown_handler(
     tool: &Tool,
     entry: &Section<'_>,
     specification: &Section<'_>,
-    is_known_handler: &dyn Fn(&str) -> bool,
     report: &mut Report,
 ) {
-    if is_known_handler(&tool.handler) {
-        return;
-    }
+    let Handler::Unknown(handler) = &tool.handler else { return };
     let named = entry.value("handler").is_some();
     let path = if named { entry.path_of("handler") } else { specification.path_of("name") };
-    report.warn(path, format!("no handler is named {}; every call of the tool will fail", tool.handler));
+    report.warn(path, format!("no handler is named {handler}; every call of the tool will fail"));
+}
+
+fn named(name: &str) -> Handler {
+    match name {
+        "PlaceOrderFunction" => Handler::Restaurant(RestaurantTool::PlaceOrder),
+        "CheckRestaurantPickUpTime" => Handler::Restaurant(RestaurantTool::PickUpTime),
+        "CheckRestaurantDeliveryTime" => Handler::Restaurant(RestaurantTool::DeliveryTime),
+        "end_call" => Handler::EndCall,
+        other => Handler::Unknown(other.to_owned()),
+    }
 }

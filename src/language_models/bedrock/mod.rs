@@ -115,6 +115,7 @@ impl Generation {
                             stop_reason: reason,
                             usage,
                             model,
+                            blocked: None,
                         }));
                         self.phase = Phase::Done;
                         Ok(())

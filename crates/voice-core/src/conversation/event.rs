@@ -6,14 +6,16 @@ use serde_json::Value;
 
 use crate::history::Record;
 use crate::message::{GenerationId, RunId};
-use crate::ports::ToolResult;
-use crate::use_case::Tool;
+use crate::ports::{Blocked, SessionChange, ToolResult};
+use crate::use_case::{Tool, UseCase};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A final utterance. A sentence may come as several.
     CallerSaid {
         text: String,
+        /// As the carrier heard it: a BCP 47 tag, or only its primary part.
+        language: Option<String>,
     },
     /// The caller is heard speaking; words may follow.
     CallerSpeaking,
@@ -45,6 +47,10 @@ pub enum Event {
     },
     GenerationFinished {
         generation: GenerationId,
+        /// Tokens of this generation, read and written.
+        tokens: u64,
+        /// A guardrail stood in its way, and what it says instead was held back.
+        blocked: Option<Blocked>,
     },
     GenerationFailed {
         generation: GenerationId,
@@ -80,8 +86,24 @@ pub enum Action {
         text: String,
         last: bool,
     },
+    /// Go on in one of the use case's languages; `hear` when the caller is to be understood in it as well.
+    SwitchLanguage {
+        code: String,
+        hear: bool,
+    },
+    SendDigits {
+        digits: String,
+    },
+    /// Play the recording at this URL, behind what was said.
+    Play {
+        source: String,
+    },
+    /// Generations and tools are those of this use case from now on.
+    ChangeUseCase(Arc<UseCase>),
     /// Write to the journal.
     Record(Record),
+    /// Write what outlives the session, in order with the records.
+    Remember(SessionChange),
     End(EndReason),
 }
 
@@ -92,4 +114,14 @@ pub enum EndReason {
     AgentEnded {
         handoff_data: Option<String>,
     },
+    /// The call goes to a person.
+    HandedOff {
+        handoff_data: String,
+    },
+    /// The caller fell silent.
+    CallerSilent,
+    /// The call lasted as long as it may.
+    TimeUp,
+    /// The call cost as much as it may.
+    BudgetSpent,
 }

@@ -22,6 +22,7 @@ pub use event::{Action, EndReason, Event};
 use crate::history::{History, Sequence};
 use crate::message::{GenerationId, Message, ToolCall, ToolCallId};
 use crate::playback::Playback;
+use crate::ports::Spent;
 use crate::speech_filter::SpeechFilter;
 use crate::use_case::UseCase;
 use keypad::Keypad;
@@ -43,12 +44,26 @@ pub struct Conversation {
 }
 
 /// How a session finds its caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opening {
     /// The call has just been answered.
     Fresh,
     /// Another session of the call was lost.
     Resumed,
+    /// The call was handed over and nobody took it; `reason` tells the model why.
+    Returned { reason: String },
+}
+
+/// What is known of a call besides its dialogue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Background {
+    /// The language that the conversation went on in, if it was changed.
+    pub language: Option<String>,
+    /// The caller has proved who they are.
+    pub verified: bool,
+    pub spent: Spent,
+    /// Since the call was answered first.
+    pub elapsed: Duration,
 }
 
 #[derive(Debug)]
@@ -94,7 +109,7 @@ const MAX_TOOL_ROUNDS: u32 = 8;
 impl Conversation {
     /// A conversation of which nothing was said yet, except a greeting that the carrier speaks by itself.
     pub fn new(use_case: Arc<UseCase>, greeting: Option<&str>) -> Self {
-        Self::resume(use_case, History::default(), 0, greeting)
+        Self::resume(use_case, History::default(), 0, greeting, Background::default())
     }
 
     /// Goes on with a dialogue that another session began. `next_generation` must be higher than any id it used.
@@ -103,6 +118,7 @@ impl Conversation {
         history: History,
         next_generation: u32,
         greeting: Option<&str>,
+        _background: Background,
     ) -> Self {
         let mut playback = Playback::default();
         if let Some(greeting) = greeting {
@@ -125,7 +141,7 @@ impl Conversation {
         let unanswered = self.history.last().is_some_and(Message::is_callers);
         match (&self.phase, opening) {
             (Phase::Listening, _) if unanswered => self.generate(now, 0, actions),
-            (Phase::Listening, Opening::Resumed) => {
+            (Phase::Listening, Opening::Resumed | Opening::Returned { .. }) => {
                 self.say_aside(self.use_case.sentences.resumed.clone(), actions);
             }
             _ => {}
@@ -138,7 +154,7 @@ impl Conversation {
             return;
         }
         match event {
-            Event::CallerSaid { text } => {
+            Event::CallerSaid { text, language: _ } => {
                 self.act_on_keys(now, actions);
                 self.caller_said(now, &text, actions);
             }
@@ -158,7 +174,9 @@ impl Conversation {
             Event::GenerationToolCall { generation, id, name, arguments } => {
                 self.generation_tool_call(generation, &id, &name, &arguments);
             }
-            Event::GenerationFinished { generation } => self.generation_finished(now, generation, actions),
+            Event::GenerationFinished { generation, tokens: _, blocked: _ } => {
+                self.generation_finished(now, generation, actions);
+            }
             Event::GenerationFailed { generation } => {
                 if matches!(&self.phase, Phase::Generating(live) if live.id == generation) {
                     self.apologise(actions);

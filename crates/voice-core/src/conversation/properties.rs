@@ -90,7 +90,7 @@ impl World {
         let event = match step {
             Step::Say(text) => {
                 self.disturbed = true;
-                Event::CallerSaid { text }
+                Event::CallerSaid { text, language: None }
             }
             Step::Interrupt { words } => {
                 self.disturbed = true;
@@ -123,7 +123,7 @@ impl World {
                         self.live = None;
                         self.disturbed = false;
                     }
-                    Event::GenerationFinished { generation }
+                    Event::GenerationFinished { generation, tokens: 0, blocked: None }
                 }
                 None => return Ok(()),
             },
@@ -202,7 +202,12 @@ impl World {
                     self.queue
                         .extend(text.split_inclusive(' ').filter(|word| !word.is_empty()).map(str::to_owned));
                 }
-                Action::Record(_) => {}
+                Action::Record(_)
+                | Action::Remember(_)
+                | Action::SwitchLanguage { .. }
+                | Action::SendDigits { .. }
+                | Action::Play { .. }
+                | Action::ChangeUseCase(_) => {}
                 Action::End(_) => {
                     self.ended = true;
                     self.live = None;

@@ -6,22 +6,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Action, Conversation, EndReason, Event, Opening};
+use super::{Action, Background, Conversation, EndReason, Event, Opening};
 use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCallId, ToolOutcome};
 use crate::ports::{Effect, ToolResult};
-use crate::use_case::{Channel, InferenceSettings, KeypadHandler, OnInterrupt, Sentences, Tool, UseCase};
+use crate::use_case::{Handler, KeypadHandler, OnInterrupt, Tool, UseCase};
 
 pub(super) fn tool(name: &str) -> Tool {
-    Tool {
-        name: name.to_owned(),
-        description: None,
-        input_schema: json!({"type": "object"}),
-        handler: name.to_owned(),
-        timeout: Duration::from_secs(10),
-        on_interrupt: OnInterrupt::Finish,
-        terminal: false,
-        filler: None,
-    }
+    let handler = if name == "end_call" { Handler::EndCall } else { Handler::CurrentTime };
+    Tool::new(name, handler)
 }
 
 pub(super) fn use_case() -> UseCase {
@@ -29,17 +21,6 @@ pub(super) fn use_case() -> UseCase {
     cancellable.on_interrupt = OnInterrupt::Cancel;
     cancellable.filler = Some("Searching.".to_owned());
     UseCase {
-        name: "test".to_owned(),
-        title: None,
-        description: None,
-        prompt: String::new(),
-        channel: Channel::ConversationRelay,
-        relay_attributes: BTreeMap::new(),
-        languages: Vec::new(),
-        model: None,
-        fallback_models: Vec::new(),
-        inference: InferenceSettings::default(),
-        guardrail: None,
         tools: [tool("order"), cancellable, tool("end_call")].map(Arc::new).to_vec(),
         keypad: BTreeMap::from([
             ('1', KeypadHandler::Reply { text: "We open at nine.".to_owned() }),
@@ -47,7 +28,7 @@ pub(super) fn use_case() -> UseCase {
             ('3', KeypadHandler::ReplyAndRun { text: "Let me order.".to_owned(), tool: "order".to_owned() }),
             ('4', KeypadHandler::ReplyAndRun { text: "Looking.".to_owned(), tool: "gone".to_owned() }),
         ]),
-        sentences: Sentences::default(),
+        ..UseCase::new("test", "")
     }
 }
 
@@ -85,7 +66,7 @@ impl Stage {
     }
 
     pub(super) fn say(&mut self, text: &str) -> &mut Self {
-        self.handle(Event::CallerSaid { text: text.to_owned() })
+        self.handle(Event::CallerSaid { text: text.to_owned(), language: None })
     }
 
     pub(super) fn interrupt(&mut self, heard: &str) -> &mut Self {
@@ -114,7 +95,11 @@ impl Stage {
     }
 
     pub(super) fn finish(&mut self, generation: u32) -> &mut Self {
-        self.handle(Event::GenerationFinished { generation: GenerationId(generation) })
+        self.handle(Event::GenerationFinished {
+            generation: GenerationId(generation),
+            tokens: 0,
+            blocked: None,
+        })
     }
 
     pub(super) fn outcome(&mut self, generation: u32, id: &str) -> &mut Self {
@@ -436,7 +421,8 @@ fn an_agent_that_was_cut_off_says_that_it_is_back() {
         ],
         &[],
     );
-    let mut conversation = Conversation::resume(Arc::new(use_case()), history, 0, None);
+    let mut conversation =
+        Conversation::resume(Arc::new(use_case()), history, 0, None, Background::default());
     let mut actions = Vec::new();
     conversation.begin(beginning(), Opening::Resumed, &mut actions);
     assert!(
@@ -469,7 +455,8 @@ fn a_resumed_dialogue_is_answered_once() {
         [(0, Some(Message::Caller { text: "Are you there?".to_owned() }))],
         &[],
     );
-    let mut conversation = Conversation::resume(Arc::new(use_case()), history, 65_536, None);
+    let mut conversation =
+        Conversation::resume(Arc::new(use_case()), history, 65_536, None, Background::default());
     let mut actions = Vec::new();
     conversation.begin(beginning(), Opening::Resumed, &mut actions);
     assert_eq!(actions, [Action::StartGeneration { generation: GenerationId(65_536) }]);

@@ -72,8 +72,6 @@ const FILLER_AFTER: Duration = Duration::from_millis(1500);
 const SLOWEST_CHARACTERS_PER_SECOND: u64 = 8;
 /// What the caller has to object to the agent's last words comes within this time.
 const LAST_WORD: Duration = Duration::from_millis(300);
-/// A handler of this name ends the call, so its tool is always a terminal one.
-const END_CALL: &str = "end_call";
 
 impl ToolRuns {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -383,5 +381,5 @@ fn start(run: RunId, call: &ToolCall, tool: Arc<Tool>, now: Instant, actions: &m
 }
 
 fn is_terminal(tool: &Tool) -> bool {
-    tool.terminal || tool.handler == END_CALL
+    tool.terminal || tool.handler.ends_the_conversation()
 }

@@ -107,7 +107,7 @@ fn an_error_names_the_part_of_the_tool() {
 }
 
 fn bare_tool(setting: &str, value: &Value) -> Value {
-    json!({"name": "a", "inputSchema": {"json": {"type": "object"}}, setting: value})
+    json!({"name": "end_call", "inputSchema": {"json": {"type": "object"}}, setting: value})
 }
 
 #[test]

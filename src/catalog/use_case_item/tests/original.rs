@@ -1,7 +1,7 @@
 //! Records as the loaders of the replaced system print them must work without an edit.
 
 use serde_json::Value;
-use voice_core::use_case::{KeypadHandler, UseCase};
+use voice_core::use_case::{Handler, KeypadHandler, RestaurantTool, UseCase};
 
 use super::{ParsedUseCase, parse};
 use crate::catalog::dynamodb_json::from_dynamodb;
@@ -52,7 +52,7 @@ fn the_restaurant_means_what_it_meant() {
     );
     let order_line = &use_case.tools[0].input_schema["properties"]["current_order"]["items"]["properties"];
     assert_eq!(order_line["additonal_details"]["type"], "string");
-    assert_eq!(use_case.tools[0].handler, "PlaceOrderFunction");
+    assert_eq!(use_case.tools[0].handler, Handler::Restaurant(RestaurantTool::PlaceOrder));
     assert_eq!(use_case.relay_attributes["dtmfDetection"], "true");
     assert_eq!(use_case.relay_attributes["ttsProvider"], "google");
     assert_eq!(use_case.relay_attributes["voice"], "en-US-Journey-O");

@@ -2,11 +2,26 @@
 //!
 //! These are the checked, ready-to-use forms. Reading them from records or files is not done here.
 
+mod handoff;
+mod policies;
+mod tool;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+pub use handoff::{
+    DEFAULT_TARGET, DEFAULT_TIMEOUT, Destination, Dial, HandoffTarget, HandoffTargets, IfUnanswered, Party,
+};
+pub use policies::{
+    Budget, CallerLimit, CallingHours, Keep, MaxDuration, OnMachine, OutboundRules, Silence, Storage,
+};
+pub use tool::{
+    DEFAULT_TOOL_TIMEOUT, Handler, HeaderSource, HttpBody, HttpTool, McpServer, McpTool, OnInterrupt,
+    PlaceCall, RecordAction, RecordTool, ResponseMapping, RestaurantTool, SecretRef, SendSms, Tool,
+    VerifyChannel,
+};
 
 use crate::private::Private;
 
@@ -30,8 +45,53 @@ pub struct UseCase {
     pub inference: InferenceSettings,
     pub guardrail: Option<Guardrail>,
     pub tools: Vec<Arc<Tool>>,
+    /// Their tools are added to `tools` when the use case is loaded.
+    pub mcp_servers: Vec<Arc<McpServer>>,
     pub keypad: BTreeMap<char, KeypadHandler>,
     pub sentences: Sentences,
+    pub handoff: HandoffTargets,
+    pub silence: Option<Silence>,
+    pub max_duration: Option<MaxDuration>,
+    pub budget: Budget,
+    pub caller_limit: Option<CallerLimit>,
+    pub outbound: OutboundRules,
+    pub storage: Storage,
+}
+
+impl UseCase {
+    /// A use case with a prompt and nothing else.
+    pub fn new(name: impl Into<String>, prompt: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            title: None,
+            description: None,
+            prompt: prompt.into(),
+            channel: Channel::default(),
+            relay_attributes: BTreeMap::new(),
+            languages: Vec::new(),
+            model: None,
+            fallback_models: Vec::new(),
+            inference: InferenceSettings::default(),
+            guardrail: None,
+            tools: Vec::new(),
+            mcp_servers: Vec::new(),
+            keypad: BTreeMap::new(),
+            sentences: Sentences::default(),
+            handoff: BTreeMap::new(),
+            silence: None,
+            max_duration: None,
+            budget: Budget::default(),
+            caller_limit: None,
+            outbound: OutboundRules::default(),
+            storage: Storage::default(),
+        }
+    }
+
+    /// The sentences in a language: those of its `<Language>` where it has them.
+    pub fn sentences_in(&self, language: Option<&str>) -> &Sentences {
+        let declared = language.and_then(|code| self.languages.iter().find(|known| known.code() == code));
+        declared.and_then(|known| known.sentences.as_ref()).unwrap_or(&self.sentences)
+    }
 }
 
 /// How the call is carried.
@@ -58,6 +118,14 @@ impl Channel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Language {
     pub attributes: BTreeMap<String, String>,
+    /// Complete; what the record does not say in this language is said as in the use case.
+    pub sentences: Option<Sentences>,
+}
+
+impl Language {
+    pub fn code(&self) -> &str {
+        self.attributes.get("code").map_or("", String::as_str)
+    }
 }
 
 /// How the model is asked to sample.
@@ -87,34 +155,6 @@ pub struct Guardrail {
     pub trace: bool,
 }
 
-/// A tool that the model may call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tool {
-    pub name: String,
-    pub description: Option<String>,
-    /// JSON Schema of the arguments: an object schema.
-    pub input_schema: Value,
-    /// What runs when the model calls it. A tool that names nothing runs the built-in handler of its own name.
-    pub handler: String,
-    /// Past it the run's outcome is an error that the model sees.
-    pub timeout: Duration,
-    pub on_interrupt: OnInterrupt,
-    /// Runs only when the turn that called it was completed and heard.
-    pub terminal: bool,
-    /// Spoken when the run is slow.
-    pub filler: Option<String>,
-}
-
-/// What becomes of a tool run when the caller interrupts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnInterrupt {
-    /// It goes on, and its outcome enters history.
-    #[default]
-    Finish,
-    /// It is dropped, and history says so.
-    Cancel,
-}
-
 /// What a key of the keypad does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeypadHandler {
@@ -136,6 +176,18 @@ pub struct Sentences {
     pub goodbye: String,
     /// The connection was lost while the agent spoke, and is there again.
     pub resumed: String,
+    /// The call will soon have lasted as long as it may.
+    pub time_warning: String,
+    /// The call has lasted as long as it may, or cost as much.
+    pub limit: String,
+    /// Nothing was heard of the caller for too long.
+    pub silence_goodbye: String,
+    /// This number has called too often.
+    pub too_many_calls: String,
+    /// A guardrail refused what the caller said.
+    pub blocked_input: Option<String>,
+    /// A guardrail refused what the model said.
+    pub blocked_output: Option<String>,
 }
 
 impl Default for Sentences {
@@ -147,6 +199,15 @@ impl Default for Sentences {
             waiting: "One moment, please.".to_owned(),
             goodbye: "Goodbye.".to_owned(),
             resumed: "I'm back. The line was gone for a moment. Please go on.".to_owned(),
+            time_warning: "Just so you know, we have to finish this call soon.".to_owned(),
+            limit:
+                "I'm sorry, we have to end this call here. Please call again if you need anything. Goodbye."
+                    .to_owned(),
+            silence_goodbye: "I can't hear you, so I will hang up now. Please call again. Goodbye."
+                .to_owned(),
+            too_many_calls: "You have called us very often lately. Please try again later.".to_owned(),
+            blocked_input: None,
+            blocked_output: None,
         }
     }
 }

@@ -1,153 +1,18 @@
-//! The outside world as the cores and their drivers need it: a model, tools, a store.
-//!
-//! Traits only. Adapters implement them, `app` puts them together, tests implement them by hand.
+//! The durable record: calls and their dialogue, tool runs, and what operators keep.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_core::Stream;
 use serde_json::{Map, Value};
 
+use super::{BoxFuture, CallContext, Direction, LaunchStatus, Usage};
 use crate::history::{Record, Sequence};
-use crate::message::{GenerationId, Message, RunId, ToolOutcome};
+use crate::message::{Message, RunId, ToolOutcome};
 use crate::private::Private;
-use crate::use_case::{CallerProfile, Tool, UseCase};
-
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-/// Dropping it cancels the generation.
-pub type ModelStream = Pin<Box<dyn Stream<Item = ModelEvent> + Send>>;
-
-/// A model that answers in text, token by token.
-pub trait LanguageModel: Send + Sync + fmt::Debug {
-    /// Starts a generation. The stream ends with exactly one [`ModelEvent::Finished`] or [`ModelEvent::Failed`], within
-    /// deadlines that the adapter keeps.
-    fn generate(&self, request: GenerationRequest) -> ModelStream;
-}
-
-#[derive(Clone)]
-pub struct GenerationRequest {
-    pub call: Arc<CallContext>,
-    pub generation: GenerationId,
-    pub use_case: Arc<UseCase>,
-    /// The rendered system prompt.
-    pub system: Arc<str>,
-    /// Asked in order.
-    pub models: Arc<[String]>,
-    pub history: Vec<Arc<Message>>,
-}
-
-impl fmt::Debug for GenerationRequest {
-    /// Leaves out the prompt and the dialogue.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = formatter.debug_struct("GenerationRequest");
-        shown
-            .field("call_sid", &self.call.call_sid)
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Who is talking to whom.
-#[derive(Clone, Debug)]
-pub struct CallContext {
-    pub call_sid: String,
-    pub account_sid: String,
-    pub from: Private<String>,
-    pub to: Private<String>,
-    pub use_case: String,
-    pub caller: Option<Arc<CallerProfile>>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum ModelEvent {
-    Text(String),
-    /// A complete tool call; `arguments` is JSON text as the model wrote it, possibly empty or broken.
-    ToolCall {
-        id: String,
-        name: String,
-        arguments: String,
-    },
-    Finished(Completion),
-    Failed(ModelFailure),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Completion {
-    /// Why the model stopped, in the vendor's word.
-    pub stop_reason: String,
-    pub usage: Option<Usage>,
-    /// The model that answered; not always the one asked first.
-    pub model: String,
-}
-
-/// Tokens of one generation. `input` does not contain the cached ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub input: u64,
-    pub output: u64,
-    pub cache_read: u64,
-    pub cache_write: u64,
-}
-
-/// No model answered. Details were logged where it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelFailure {
-    pub kind: ModelFailureKind,
-}
-
-/// A closed set, for metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ModelFailureKind {
-    Throttled,
-    TimedOut,
-    Refused,
-    Unavailable,
-    Broken,
-}
-
-impl ModelFailureKind {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::TimedOut => "timed_out",
-            Self::Refused => "refused",
-            Self::Unavailable => "unavailable",
-            Self::Broken => "broken",
-        }
-    }
-}
-
-/// Runs tools.
-pub trait ToolRunner: Send + Sync + fmt::Debug {
-    /// Runs one tool call to its outcome. Never fails: what goes wrong is an outcome that the model sees.
-    fn run(&self, request: ToolRequest) -> BoxFuture<'static, ToolResult>;
-}
-
-#[derive(Clone, Debug)]
-pub struct ToolRequest {
-    pub run: RunId,
-    pub tool: Arc<Tool>,
-    /// A JSON object.
-    pub input: Value,
-    pub call: Arc<CallContext>,
-    /// Names the session in the table.
-    pub owner: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct ToolResult {
-    pub outcome: ToolOutcome,
-    pub effect: Option<Effect>,
-}
-
-/// What a tool does to the call itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    EndCall { handoff_data: Option<String> },
-}
+use crate::use_case::OnMachine;
 
 /// The durable record of calls.
 pub trait CallStore: Send + Sync + fmt::Debug {
@@ -174,8 +39,27 @@ pub trait CallStore: Send + Sync + fmt::Debug {
         epoch: u64,
         turn: JournaledTurn,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Notes a change that outlives the session, unless somebody else owns the call by now: then
+    /// [`StoreErrorKind::Conflict`].
+    fn change_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        epoch: u64,
+        change: SessionChange,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Reads what is known of a call's dialogue.
     fn read_journal<'a>(&'a self, call_sid: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>>;
+}
+
+/// What outlives a session besides the dialogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionChange {
+    /// The conversation goes on as another use case.
+    UseCase(String),
+    /// It goes on in another language.
+    Language(String),
+    /// The caller has proved who they are.
+    Verified,
 }
 
 /// The durable record of tool runs.
@@ -227,6 +111,116 @@ pub trait RecordStore: Send + Sync + fmt::Debug {
     -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>>;
 }
 
+/// The durable record of calls that are handed over and may come back.
+pub trait HandoffStore: Send + Sync + fmt::Debug {
+    /// Begins a handoff. One that the call had before is forgotten.
+    fn open_handoff<'a>(
+        &'a self,
+        call_sid: &'a str,
+        handoff: HandoffRecord,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn read_handoff<'a>(
+        &'a self,
+        call_sid: &'a str,
+    ) -> BoxFuture<'a, Result<Option<HandoffRecord>, StoreError>>;
+    /// Notes the call to the person.
+    fn note_handoff_call<'a>(
+        &'a self,
+        call_sid: &'a str,
+        person_call_sid: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Moves a handoff from [`HandoffStatus::Dialling`] to `to`, once: `false` when it has left that state before.
+    fn settle_handoff<'a>(
+        &'a self,
+        call_sid: &'a str,
+        to: HandoffStatus,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandoffRecord {
+    pub target: String,
+    pub status: HandoffStatus,
+    /// What the person is told.
+    pub reason: Private<String>,
+    pub summary: Private<String>,
+    /// The call to the person, once there is one.
+    pub person_call_sid: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandoffStatus {
+    /// The person is being called.
+    Dialling,
+    /// The person has taken the call.
+    Joined,
+    /// Nobody took the call.
+    Unanswered,
+    /// The caller hung up meanwhile.
+    Abandoned,
+}
+
+impl HandoffStatus {
+    pub const ALL: [Self; 4] = [Self::Dialling, Self::Joined, Self::Unanswered, Self::Abandoned];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dialling => "dialling",
+            Self::Joined => "joined",
+            Self::Unanswered => "unanswered",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// The durable record of calls that the service places.
+pub trait LaunchStore: Send + Sync + fmt::Debug {
+    /// Writes a launch that is not there yet; returns the one that is there otherwise.
+    fn open_launch(&self, launch: LaunchRecord) -> BoxFuture<'_, Result<Option<LaunchRecord>, StoreError>>;
+    fn read_launch<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<LaunchRecord>, StoreError>>;
+    /// Applies a change; a status that lies behind the one written is dropped.
+    fn change_launch<'a>(
+        &'a self,
+        id: &'a str,
+        change: LaunchChange,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaunchRecord {
+    pub id: String,
+    pub status: LaunchStatus,
+    pub to: Private<String>,
+    pub from: String,
+    pub use_case: String,
+    pub variables: Private<BTreeMap<String, String>>,
+    pub machine: OnMachine,
+    pub call_sid: Option<String>,
+    /// `human`, `machine_start` and the like, in the carrier's words.
+    pub answered_by: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaunchChange {
+    pub status: Option<LaunchStatus>,
+    pub call_sid: Option<String>,
+    pub answered_by: Option<String>,
+    /// Why it failed, in words without numbers of people.
+    pub error: Option<String>,
+}
+
+/// Counts calls of a number.
+pub trait CallerCounter: Send + Sync + fmt::Debug {
+    /// Counts a call of `number` in the window that is running, and returns how many there were in it with this one.
+    /// The same call counts once.
+    fn count_call<'a>(
+        &'a self,
+        number: &'a Private<String>,
+        call_sid: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+}
+
 /// What is written when a call is answered.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -263,6 +257,15 @@ pub struct Journaled {
     pub turns: Vec<(Sequence, Option<Message>)>,
     /// Of tool runs that are completed, also of those whose session did not live to see it.
     pub outcomes: Vec<ToolOutcome>,
+    pub spent: Spent,
+}
+
+/// What a call has cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Of all generations, read and written.
+    pub tokens: u64,
+    pub tool_runs: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -277,6 +280,12 @@ pub struct KnownSession {
     pub account_sid: String,
     pub from: Private<String>,
     pub to: Private<String>,
+    pub direction: Direction,
+    pub variables: Private<BTreeMap<String, String>>,
+    /// The language that the conversation went on in, if it was changed.
+    pub language: Option<String>,
+    /// The caller has proved who they are.
+    pub verified: bool,
 }
 
 /// A message with what is known of how it came about.
