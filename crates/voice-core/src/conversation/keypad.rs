@@ -46,9 +46,12 @@ impl Conversation {
             return;
         }
         self.act_on_keys(now, actions);
+        if let Phase::Closing(_) = self.phase {
+            return;
+        }
         if !self.use_case.keypad.contains_key(&key) {
             self.keypad = Keypad::Collecting { keys: key.to_string(), due: now + BETWEEN_KEYS };
-        } else if self.playback.is_idle() {
+        } else if self.voice.is_idle() {
             self.press(now, key, actions);
         } else {
             self.keypad = Keypad::Waiting { key, due: now + INTERRUPTION_FOLLOWS };
@@ -107,8 +110,7 @@ impl Conversation {
         });
         let message = self.history.push_agent(&text, call.iter().cloned().collect());
         if !text.is_empty() {
-            self.playback.push(Some(message), &text);
-            self.say(text, actions);
+            self.say(now, Some(message), text, actions);
             self.end_talk_cycle(actions);
         }
         if let Some(call) = call {
@@ -123,7 +125,7 @@ impl Conversation {
             "(The caller pressed {key} on the keypad{told}. What the key should do is not available.)"
         ));
         if !text.is_empty() {
-            self.say_aside(text, actions);
+            self.say_aside(now, text, actions);
         }
         self.generate(now, 0, actions);
     }

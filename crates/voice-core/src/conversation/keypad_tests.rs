@@ -1,6 +1,6 @@
 //! The keypad: menus, numbers, and keys pressed over the agent's voice.
 
-use super::tests::{Stage, run};
+use super::stage::{Stage, run};
 
 #[test]
 fn a_key_replies_with_text() {

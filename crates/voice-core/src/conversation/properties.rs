@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::tests::{beginning, use_case};
+use super::stage::{beginning, use_case};
 use super::{Action, Conversation, Event};
 use crate::message::{GenerationId, Message, RunId, ToolCallId, ToolOutcome};
 use crate::ports::{Effect, ToolResult};

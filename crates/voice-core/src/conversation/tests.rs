@@ -1,161 +1,13 @@
 //! Conversations as they happen, one test each. The rules that hold for any order of events are in `properties`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::stage::{Stage, beginning, run, use_case};
 use super::{Action, Background, Conversation, EndReason, Event, Opening};
-use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCallId, ToolOutcome};
+use crate::message::{GenerationId, Message, ToolCallId, ToolOutcome};
 use crate::ports::{Effect, ToolResult};
-use crate::use_case::{Handler, KeypadHandler, OnInterrupt, Tool, UseCase};
-
-pub(super) fn tool(name: &str) -> Tool {
-    let handler = if name == "end_call" { Handler::EndCall } else { Handler::CurrentTime };
-    Tool::new(name, handler)
-}
-
-pub(super) fn use_case() -> UseCase {
-    let mut cancellable = tool("search");
-    cancellable.on_interrupt = OnInterrupt::Cancel;
-    cancellable.filler = Some("Searching.".to_owned());
-    UseCase {
-        tools: [tool("order"), cancellable, tool("end_call")].map(Arc::new).to_vec(),
-        keypad: BTreeMap::from([
-            ('1', KeypadHandler::Reply { text: "We open at nine.".to_owned() }),
-            ('2', KeypadHandler::Run { tool: "order".to_owned() }),
-            ('3', KeypadHandler::ReplyAndRun { text: "Let me order.".to_owned(), tool: "order".to_owned() }),
-            ('4', KeypadHandler::ReplyAndRun { text: "Looking.".to_owned(), tool: "gone".to_owned() }),
-        ]),
-        ..UseCase::new("test", "")
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
-pub(super) fn beginning() -> Instant {
-    Instant::now()
-}
-
-/// A conversation under test: events in, words out.
-pub(super) struct Stage {
-    conversation: Conversation,
-    now: Instant,
-    pub(super) actions: Vec<Action>,
-}
-
-impl Stage {
-    pub(super) fn new() -> Self {
-        Self {
-            conversation: Conversation::new(Arc::new(use_case()), None),
-            now: beginning(),
-            actions: Vec::new(),
-        }
-    }
-
-    pub(super) fn handle(&mut self, event: Event) -> &mut Self {
-        self.actions.clear();
-        self.conversation.handle(self.now, event, &mut self.actions);
-        self.actions.retain(|action| !matches!(action, Action::Record(_)));
-        self
-    }
-
-    pub(super) fn wait(&mut self, milliseconds: u64) -> &mut Self {
-        self.now += Duration::from_millis(milliseconds);
-        self.handle(Event::DeadlineReached)
-    }
-
-    pub(super) fn say(&mut self, text: &str) -> &mut Self {
-        self.handle(Event::CallerSaid { text: text.to_owned(), language: None })
-    }
-
-    pub(super) fn interrupt(&mut self, heard: &str) -> &mut Self {
-        self.handle(Event::CallerInterrupted { heard: heard.to_owned() })
-    }
-
-    pub(super) fn key(&mut self, key: char) -> &mut Self {
-        self.handle(Event::KeyPressed { key })
-    }
-
-    pub(super) fn played(&mut self, text: &str) -> &mut Self {
-        self.handle(Event::Played { text: text.to_owned() })
-    }
-
-    pub(super) fn text(&mut self, generation: u32, text: &str) -> &mut Self {
-        self.handle(Event::GenerationText { generation: GenerationId(generation), text: text.to_owned() })
-    }
-
-    fn call(&mut self, generation: u32, id: &str, name: &str, arguments: &str) -> &mut Self {
-        self.handle(Event::GenerationToolCall {
-            generation: GenerationId(generation),
-            id: id.to_owned(),
-            name: name.to_owned(),
-            arguments: arguments.to_owned(),
-        })
-    }
-
-    pub(super) fn finish(&mut self, generation: u32) -> &mut Self {
-        self.handle(Event::GenerationFinished {
-            generation: GenerationId(generation),
-            tokens: 0,
-            blocked: None,
-        })
-    }
-
-    pub(super) fn outcome(&mut self, generation: u32, id: &str) -> &mut Self {
-        let result = ToolResult {
-            outcome: ToolOutcome::success(ToolCallId(id.to_owned()), json!({"done": id})),
-            effect: None,
-        };
-        self.handle(Event::ToolFinished { run: run(generation, id), result })
-    }
-
-    pub(super) fn spoken(&self) -> String {
-        let spoken = self.actions.iter().filter_map(|action| match action {
-            Action::Say { text, .. } => Some(text.as_str()),
-            _ => None,
-        });
-        spoken.collect()
-    }
-
-    pub(super) fn started(&self) -> Option<u32> {
-        self.actions.iter().rev().find_map(|action| match action {
-            Action::StartGeneration { generation } => Some(generation.0),
-            _ => None,
-        })
-    }
-
-    pub(super) fn tools_started(&self) -> Vec<RunId> {
-        let started = self.actions.iter().filter_map(|action| match action {
-            Action::StartTool { run, .. } => Some(run.clone()),
-            _ => None,
-        });
-        started.collect()
-    }
-
-    /// The dialogue, one line a message.
-    pub(super) fn dialogue(&self) -> Vec<String> {
-        let line = |message: &Arc<Message>| match &**message {
-            Message::Caller { text } => format!("caller: {text}"),
-            Message::Agent { text, tool_calls } => {
-                let calls: Vec<_> = tool_calls.iter().map(|call| format!(" [{}]", call.name)).collect();
-                format!("agent: {text}{}", calls.concat())
-            }
-            Message::Outcomes { outcomes, text } => {
-                let outcomes = outcomes.iter().map(|outcome| match outcome.status {
-                    OutcomeStatus::Success => " ok".to_owned(),
-                    OutcomeStatus::Error => format!(" error {}", outcome.content["error"]),
-                });
-                format!("outcomes:{} {text}", outcomes.collect::<String>())
-            }
-        };
-        self.conversation.messages().iter().map(line).collect()
-    }
-}
-
-pub(super) fn run(generation: u32, id: &str) -> RunId {
-    RunId { generation: GenerationId(generation), call: ToolCallId(id.to_owned()) }
-}
 
 #[test]
 fn a_turn_is_spoken_token_by_token() {
@@ -347,8 +199,8 @@ fn a_wordless_goodbye_gets_a_sentence_and_a_deadline() {
     let mut stage = Stage::new();
     stage.say("Bye.").call(0, "a", "end_call", "{}").finish(0);
     assert_eq!(stage.wait(300).spoken(), "Goodbye.");
-    assert_eq!(stage.wait(3000).spoken(), "", "nobody waits for anything");
-    stage.wait(1100);
+    assert_eq!(stage.wait(4900).spoken(), "", "nobody waits for anything");
+    stage.wait(100);
     assert_eq!(stage.tools_started(), [run(0, "a")]);
 }
 
@@ -378,7 +230,7 @@ fn a_noise_does_not_leave_the_caller_unanswered() {
     assert_eq!(stage.wait(2499).started(), None);
     assert_eq!(stage.wait(1).started(), Some(1));
     stage.text(1, "We open at nine.").finish(1).interrupt("We open");
-    assert_eq!(stage.conversation.next_deadline(), None, "something was heard; it is the caller's turn");
+    assert_eq!(stage.next_deadline(), None, "something was heard; it is the caller's turn");
 }
 
 #[test]
@@ -398,7 +250,7 @@ fn a_slow_model_is_bridged_once() {
     stage.say("Hours?");
     assert_eq!(stage.wait(3499).spoken(), "");
     assert_eq!(stage.wait(1).spoken(), "One moment, please.");
-    assert_eq!(stage.conversation.next_deadline(), None);
+    assert_eq!(stage.next_deadline(), None);
     assert_eq!(stage.text(0, "At nine.").spoken(), "At nine.");
     stage.finish(0);
     assert_eq!(stage.dialogue(), ["caller: Hours?", "agent: At nine."]);
@@ -478,5 +330,5 @@ fn hanging_up_keeps_what_was_heard_and_lets_an_order_finish() {
     let expected = [Action::CancelTool { run: run(0, "b") }, Action::End(EndReason::CallerHungUp)];
     assert_eq!(stage.actions, expected);
     assert_eq!(stage.dialogue()[1], "agent: I will do it. [order] [search]");
-    assert_eq!(stage.conversation.next_deadline(), None);
+    assert_eq!(stage.next_deadline(), None);
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Action, Arguments, Conversation, EndReason, MAX_TOOL_ROUNDS, Phase};
+use super::closing::LAST_WORD;
+use super::effects::{Aftermath, Turn};
+use super::generation::MAX_TOOL_ROUNDS;
+use super::{Action, Arguments, Conversation, Phase};
 use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCall, ToolOutcome};
-use crate::ports::{Effect, ToolResult};
+use crate::ports::ToolResult;
 use crate::use_case::{OnInterrupt, Tool};
 
 /// The runs of one message of the agent, until all have an outcome.
@@ -68,10 +71,6 @@ enum RunState {
 
 /// Silence during a tool run that a caller bears without a word.
 const FILLER_AFTER: Duration = Duration::from_millis(1500);
-/// Slower than any voice speaks, for the case that the carrier never reports the words as played.
-const SLOWEST_CHARACTERS_PER_SECOND: u64 = 8;
-/// What the caller has to object to the agent's last words comes within this time.
-const LAST_WORD: Duration = Duration::from_millis(300);
 
 impl ToolRuns {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -134,9 +133,7 @@ impl Conversation {
         actions: &mut Vec<Action>,
     ) {
         let wordless = matches!(self.history.last(), Some(Message::Agent { text, .. }) if text.is_empty());
-        let tools: Vec<_> =
-            calls.iter().map(|(call, arguments)| self.tool_for(round, call, *arguments)).collect();
-        let release = now + if self.playback.is_idle() { LAST_WORD } else { self.patience() };
+        let release = self.when_heard(now);
         let mut runs = ToolRuns {
             generation,
             round,
@@ -146,8 +143,8 @@ impl Conversation {
             farewell: if wordless { Farewell::Missing } else { Farewell::Said },
             filler: Filler::Due(now + FILLER_AFTER),
         };
-        for ((call, _), tool) in calls.into_iter().zip(tools) {
-            let state = match tool {
+        for (call, arguments) in calls {
+            let state = match self.admit(round, &call, arguments) {
                 Ok(tool) if is_terminal(&tool) => RunState::Held { tool, release },
                 Ok(tool) => start(runs.id_of(&call), &call, tool, now, actions),
                 Err(reason) => RunState::Settled(ToolOutcome::error(call.id.clone(), reason)),
@@ -159,8 +156,8 @@ impl Conversation {
         self.go_on_when_settled(now, actions);
     }
 
-    /// The tool to run, or what the model is told instead.
-    fn tool_for(&self, round: u32, call: &ToolCall, arguments: Arguments) -> Result<Arc<Tool>, String> {
+    /// The tool to run, which counts as run from here on; or what the model is told instead.
+    fn admit(&mut self, round: u32, call: &ToolCall, arguments: Arguments) -> Result<Arc<Tool>, String> {
         if round >= MAX_TOOL_ROUNDS {
             return Err(
                 "No more tools can be run in this turn. Answer the caller with what you know.".to_owned()
@@ -170,10 +167,19 @@ impl Conversation {
             let names: Vec<&str> = self.use_case.tools.iter().map(|tool| tool.name.as_str()).collect();
             return Err(format!("There is no tool of this name. The tools are: {}.", names.join(", ")));
         };
-        match arguments {
-            Arguments::Sound => Ok(Arc::clone(tool)),
-            Arguments::Broken => Err("The arguments are not a JSON object.".to_owned()),
-        }
+        let refusal = if arguments == Arguments::Broken {
+            "The arguments are not a JSON object."
+        } else if tool.requires_verified && !self.verified {
+            "Not done: the caller has to be verified first. Verify who they are, then call this tool again."
+        } else if self.tool_runs_are_spent() && !tool.handler.ends_the_conversation() {
+            // What ends the call stays possible, because nothing else is left to do.
+            "Not done: no more tools can be run in this call. Tell the caller, and go on without them."
+        } else {
+            let tool = Arc::clone(tool);
+            self.limits.count_tool_run();
+            return Ok(tool);
+        };
+        Err(refusal.to_owned())
     }
 
     pub(super) fn tool_finished(
@@ -195,18 +201,37 @@ impl Conversation {
         let RunState::Running { tool, .. } = &run.state else {
             return;
         };
-        let may_end = is_terminal(tool);
-        run.state = RunState::Settled(ToolOutcome { id: id.call.clone(), ..result.outcome });
-        if let (Some(Effect::EndCall { handoff_data }), true) = (result.effect, may_end) {
-            return self.end(EndReason::AgentEnded { handoff_data }, actions);
+        let turn = match tool {
+            tool if !is_terminal(tool) => Turn::NotFinal,
+            _ if runs.then == Then::Answer && runs.words.is_empty() => Turn::Completed,
+            _ => Turn::Disturbed,
+        };
+        let effect = result.effect.filter(|_| result.outcome.status == OutcomeStatus::Success);
+        let aftermath =
+            effect.map_or(Aftermath::GoesOn, |effect| self.apply_effect(now, effect, turn, actions));
+        let outcome = match &aftermath {
+            Aftermath::Refused(reason) => ToolOutcome::error(id.call.clone(), *reason),
+            Aftermath::GoesOn | Aftermath::Ends(_) => ToolOutcome { id: id.call.clone(), ..result.outcome },
+        };
+        self.settle_run(outcome);
+        if let Aftermath::Ends(reason) = aftermath {
+            return self.end(reason, actions);
         }
         self.hold_back_after_failure(actions);
         self.go_on_when_settled(now, actions);
     }
 
+    fn settle_run(&mut self, outcome: ToolOutcome) {
+        if let Phase::RunningTools(runs) = &mut self.phase
+            && let Some(run) = runs.runs.iter_mut().find(|run| run.call.id == outcome.id)
+        {
+            run.state = RunState::Settled(outcome);
+        }
+    }
+
     /// The agent's words may all have been heard: what waited for that comes soon, unless the caller speaks up.
     pub(super) fn hasten_terminal_runs(&mut self, now: Instant) {
-        let heard = self.playback.is_idle();
+        let heard = self.voice.is_idle();
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -221,7 +246,6 @@ impl Conversation {
 
     /// Starts what waited for the agent's words to be heard, once everything else has its outcome.
     fn release_terminal_runs(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let patience = self.patience();
         let Phase::RunningTools(runs) = &mut self.phase else { return };
         let is_due = |run: &Run| matches!(run.state, RunState::Held { release, .. } if release <= now);
         if !runs.runs.iter().any(is_due) {
@@ -234,10 +258,10 @@ impl Conversation {
         if runs.farewell == Farewell::Missing {
             // The call must not break off without a word.
             runs.farewell = Farewell::Said;
-            runs.hold_until(now + patience);
-            let goodbye = self.use_case.sentences.goodbye.clone();
-            return self.say_aside(goodbye, actions);
+            return self.say_farewell(now, actions);
         }
+        // The caller has not waited for these so far.
+        runs.filler = Filler::Due(now + FILLER_AFTER);
         let generation = runs.generation;
         for run in runs.runs.iter_mut().filter(|run| is_due(run)) {
             if let RunState::Held { tool, .. } = &run.state {
@@ -247,9 +271,12 @@ impl Conversation {
         }
     }
 
-    /// How long it takes at most until the agent's words were heard, and a sentence more.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(4 + self.playback.remaining() as u64 / SLOWEST_CHARACTERS_PER_SECOND)
+    fn say_farewell(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.say_aside(now, self.sentences().goodbye.clone(), actions);
+        let release = self.when_heard(now);
+        if let Phase::RunningTools(runs) = &mut self.phase {
+            runs.hold_until(release);
+        }
     }
 
     /// Nothing ends the call when something else of the same message failed: the caller has to hear of it.
@@ -297,7 +324,7 @@ impl Conversation {
 
     pub(super) fn tool_deadlines(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.release_terminal_runs(now, actions);
-        let idle = self.playback.is_idle();
+        let idle = self.voice.is_idle();
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -312,7 +339,7 @@ impl Conversation {
                 Filler::Due(due) if due <= now && !idle => {
                     runs.filler = Filler::Postponed(now + FILLER_AFTER);
                 }
-                Filler::Due(due) | Filler::Postponed(due) if due <= now => self.say_filler(actions),
+                Filler::Due(due) | Filler::Postponed(due) if due <= now => self.say_filler(now, actions),
                 Filler::Due(_) | Filler::Postponed(_) | Filler::Done => {}
             }
         }
@@ -320,7 +347,7 @@ impl Conversation {
         self.go_on_when_settled(now, actions);
     }
 
-    fn say_filler(&mut self, actions: &mut Vec<Action>) {
+    fn say_filler(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -329,8 +356,8 @@ impl Conversation {
             RunState::Running { tool, .. } => tool.filler.clone(),
             RunState::Held { .. } | RunState::Settled(_) => None,
         });
-        let filler = filler.unwrap_or_else(|| self.use_case.sentences.waiting.clone());
-        self.say_aside(filler, actions);
+        let filler = filler.unwrap_or_else(|| self.sentences().waiting.clone());
+        self.say_aside(now, filler, actions);
     }
 
     /// The call is over: runs that may be dropped are, the others go on to their end without us.

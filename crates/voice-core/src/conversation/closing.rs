@@ -1,0 +1,98 @@
+//! The polite end of a call: a last sentence, heard out, and then the end.
+
+use std::time::{Duration, Instant};
+
+use super::{Action, Conversation, EndReason, Event, Keypad, Phase};
+
+/// The last sentence has been sent.
+#[derive(Debug)]
+pub(super) struct Closing {
+    reason: EndReason,
+    /// When the call ends, although the sentence was not reported as heard.
+    release: Instant,
+}
+
+/// What the caller has to object to the agent's last words comes within this time.
+pub(super) const LAST_WORD: Duration = Duration::from_millis(300);
+
+impl Closing {
+    pub(super) const fn release(&self) -> Instant {
+        self.release
+    }
+
+    /// Whether the call goes on after all: a caller who was thought to be gone is there.
+    pub(super) fn yields_to(&self, event: &Event) -> bool {
+        let from_caller = match event {
+            Event::CallerSaid { text, .. } => !text.trim().is_empty(),
+            Event::CallerSpeaking | Event::CallerInterrupted { .. } | Event::KeyPressed { .. } => true,
+            _ => false,
+        };
+        from_caller && self.reason == EndReason::CallerSilent
+    }
+}
+
+impl Conversation {
+    /// Stops everything, says `sentence`, and ends the call once that was heard.
+    pub(super) fn close(
+        &mut self,
+        now: Instant,
+        reason: EndReason,
+        sentence: String,
+        actions: &mut Vec<Action>,
+    ) {
+        self.stop_generation(actions);
+        self.end_talk_cycle(actions);
+        self.abandon_tools(actions);
+        self.keypad = Keypad::Clear;
+        self.interrupted_at = None;
+        self.say_aside(now, sentence, actions);
+        self.phase = Phase::Closing(Closing { reason, release: self.when_heard(now) });
+    }
+
+    /// Applies an event that does not keep the call from ending.
+    pub(super) fn handle_closing(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::CallerSaid { text, .. } => self.history.push_caller(&text),
+            Event::CallerInterrupted { heard } => {
+                self.cut_to(&heard);
+                self.hasten_closing(now);
+            }
+            Event::Played { text } => {
+                self.voice.played(now, &text);
+                self.hasten_closing(now);
+            }
+            Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
+            Event::DeadlineReached => {
+                if let Phase::Closing(closing) = &self.phase
+                    && closing.release <= now
+                {
+                    let reason = closing.reason.clone();
+                    self.end(reason, actions);
+                }
+            }
+            Event::CallerSpeaking
+            | Event::CallerPaused
+            | Event::KeyPressed { .. }
+            | Event::GenerationText { .. }
+            | Event::GenerationToolCall { .. }
+            | Event::GenerationFinished { .. }
+            | Event::GenerationFailed { .. }
+            | Event::ToolFinished { .. } => {}
+        }
+    }
+
+    /// When what waits for the agent's words to be heard may happen, at the latest.
+    pub(super) fn when_heard(&self, now: Instant) -> Instant {
+        self.voice.heard_at_latest(now).max(now + LAST_WORD)
+    }
+
+    /// The last sentence may have been heard, or never will be.
+    fn hasten_closing(&mut self, now: Instant) {
+        let heard = self.voice.is_idle();
+        if let Phase::Closing(closing) = &mut self.phase
+            && heard
+        {
+            closing.release = closing.release.min(now + LAST_WORD);
+        }
+    }
+}
