@@ -9,5 +9,6 @@ pub mod message;
 pub mod playback;
 pub mod ports;
 pub mod private;
+pub mod redaction;
 pub mod speech_filter;
 pub mod use_case;
