@@ -104,6 +104,8 @@ pub(super) async fn prepare_again(
         account_sid: session.account_sid.clone(),
         from: session.from.clone(),
         to: session.to.clone(),
+        direction: session.direction,
+        variables: session.variables.clone(),
     };
     let now = started.to_zoned(service.time_zone.clone());
     PreparedCall::new(webhook, use_case, caller, service.default_model.as_deref(), &now)

@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracing::{Instrument, error, info_span, warn};
+use voice_core::conversation::Background;
 use voice_core::history::History;
-use voice_core::ports::{Claim, Ownership};
+use voice_core::ports::{Claim, Ownership, Spent};
 use voice_protocols::webhook::is_call_sid;
 
 use super::Service;
@@ -118,19 +119,31 @@ async fn claim(service: &Service, ports: &Ports, call_sid: &str) -> Option<(Prep
         }
     };
     let epoch = claimed.epoch;
-    let history = match store.read_journal(call_sid).await {
-        Ok(journaled) => History::restore(journaled.turns, &journaled.outcomes),
+    let (history, spent) = match store.read_journal(call_sid).await {
+        Ok(journaled) => (History::restore(journaled.turns, &journaled.outcomes), journaled.spent),
         Err(error) => {
             error!(call.sid = call_sid, error = %causes(&error), "the journal was not read; the call goes on without memory");
             // What is there must not be written over.
-            History::starting_at(
-                u32::try_from(epoch).unwrap_or(u32::MAX).saturating_mul(MESSAGES_PER_SESSION),
-            )
+            let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX);
+            (History::starting_at(sessions_before.saturating_mul(MESSAGES_PER_SESSION)), Spent::default())
         }
     };
     // A call that breaks is connected again without a greeting.
     let greeted = epoch > 1 || claimed.resumes > 0;
-    Some((call, SessionStart::Claimed { epoch, history, greeted }))
+    let background = Background {
+        language: claimed.language,
+        verified: claimed.verified,
+        spent,
+        elapsed: since(&claimed.started_at),
+    };
+    Some((call, SessionStart::Claimed { epoch, history, background, greeted, returned: None }))
+}
+
+/// How long ago that was; no time at all when it cannot be read.
+fn since(started_at: &str) -> Duration {
+    let started: Option<jiff::Timestamp> = started_at.parse().ok();
+    let elapsed = started.map(|started| jiff::Timestamp::now().duration_since(started));
+    elapsed.and_then(|elapsed| Duration::try_from(elapsed).ok()).unwrap_or_default()
 }
 
 async fn refuse(service: &Service, socket: CallSocket) {

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
-use voice_core::ports::Session;
+use voice_core::ports::{Direction, Session};
 use voice_core::private::Private;
 use voice_core::use_case::{Channel, UseCase};
 use voice_protocols::twiml::{ConversationRelay, Verb, VoiceResponse};
@@ -132,6 +132,8 @@ async fn prepare(
         account_sid: webhook.account_sid.clone(),
         from: Private::new(webhook.from.clone()),
         to: Private::new(webhook.to.clone()),
+        direction: Direction::Inbound,
+        variables: Private::default(),
     };
     let now = jiff::Timestamp::now().to_zoned(service.time_zone.clone());
     PreparedCall::new(webhook, use_case, caller, service.default_model.as_deref(), &now)

@@ -1,5 +1,6 @@
 //! Writes a call's journal behind the conversation: in order, with retries, without ever holding up a turn.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, warn};
-use voice_core::ports::{Claim, JournaledTurn, Ownership, Session, StoreError, StoreErrorKind};
+use voice_core::message::Message;
+use voice_core::ports::{
+    Claim, JournaledTurn, Ownership, Session, SessionChange, StoreError, StoreErrorKind,
+};
+use voice_core::redaction::Redactor;
+use voice_core::use_case::{Keep, Storage};
 
 use super::Ports;
 use crate::metrics::Counter;
@@ -23,12 +29,21 @@ const AFTER_THE_CALL: Duration = Duration::from_mins(1);
 /// Where a session hands over what is to be written.
 #[derive(Debug)]
 pub struct Journal {
-    queue: mpsc::Sender<JournaledTurn>,
+    queue: mpsc::Sender<Entry>,
+    redactor: Redactor,
+    keep: Keep,
     call_sid: Arc<str>,
     ports: Ports,
     /// Cancelled by us when another owner has taken the call.
     leave: CancellationToken,
     done: CancellationToken,
+}
+
+/// What is written, one after the other.
+#[derive(Clone, Debug)]
+enum Entry {
+    Turn(JournaledTurn),
+    Change(SessionChange),
 }
 
 /// Whether the call is ours already.
@@ -42,12 +57,18 @@ pub(super) enum Standing {
 }
 
 impl Journal {
-    pub(super) fn open(call_sid: &str, standing: Standing, ports: &Ports, leave: CancellationToken) -> Self {
-        let (queue, turns) = mpsc::channel(QUEUE);
+    pub(super) fn open(
+        call_sid: &str,
+        standing: Standing,
+        storage: &Storage,
+        ports: &Ports,
+        leave: CancellationToken,
+    ) -> Self {
+        let (queue, entries) = mpsc::channel(QUEUE);
         let done = CancellationToken::new();
         let call_sid: Arc<str> = call_sid.into();
         let writer =
-            Writer { turns, give_up_at: None, call_sid: Arc::clone(&call_sid), ports: ports.clone() };
+            Writer { entries, give_up_at: None, call_sid: Arc::clone(&call_sid), ports: ports.clone() };
         let span = tracing::info_span!("journal");
         let (fence, when_done) = (leave.clone(), done.clone().drop_guard());
         ports.tasks.spawn(
@@ -59,11 +80,42 @@ impl Journal {
             }
             .instrument(span),
         );
-        Self { queue, call_sid, ports: ports.clone(), leave, done }
+        let redactor = Redactor::new(storage);
+        Self { queue, redactor, keep: storage.keep, call_sid, ports: ports.clone(), leave, done }
     }
 
-    pub(super) fn write(&self, turn: JournaledTurn) {
-        if self.queue.try_send(turn).is_err() && !self.leave.is_cancelled() {
+    /// Writes a message, without what must not be stored.
+    pub(super) fn write(&self, mut turn: JournaledTurn) {
+        if self.keep == Keep::Nothing {
+            return;
+        }
+        let record = &mut turn.record;
+        record.message = record.message.take().map(|message| self.redacted(message));
+        record.said = record.said.take().map(|said| match self.redactor.text(&said) {
+            Cow::Borrowed(_) => Arc::clone(&said),
+            Cow::Owned(masked) => masked.into(),
+        });
+        self.send(Entry::Turn(turn));
+    }
+
+    /// Notes what outlives the session.
+    pub(super) fn remember(&self, change: SessionChange) {
+        self.send(Entry::Change(change));
+    }
+
+    /// From now on, what must not be stored is what this use case says.
+    pub(super) fn follow(&mut self, storage: &Storage) {
+        self.redactor = Redactor::new(storage);
+        self.keep = storage.keep;
+    }
+
+    fn redacted(&self, message: Arc<Message>) -> Arc<Message> {
+        let masked = self.redactor.message(&message);
+        if masked == *message { message } else { Arc::new(masked) }
+    }
+
+    fn send(&self, entry: Entry) {
+        if self.queue.try_send(entry).is_err() && !self.leave.is_cancelled() {
             self.ports.metrics.count(Counter::JournalLost);
             error!(call.sid = %self.call_sid, "the journal takes no more; a message is lost");
         }
@@ -84,7 +136,7 @@ enum Fate {
 }
 
 struct Writer {
-    turns: mpsc::Receiver<JournaledTurn>,
+    entries: mpsc::Receiver<Entry>,
     /// Known once the call is over.
     give_up_at: Option<Instant>,
     call_sid: Arc<str>,
@@ -101,10 +153,9 @@ impl Writer {
                 Err(_) => return self.give_up(),
             },
         };
-        while let Some(turn) = self.turns.recv().await {
-            let sequence = turn.record.sequence;
-            match self.persist(|ports, call| write(ports, call, epoch, turn.clone())).await {
-                Ok(()) => debug!(call.sid = %self.call_sid, turn = sequence, "written"),
+        while let Some(entry) = self.entries.recv().await {
+            match self.persist(|ports, call| write(ports, call, epoch, entry.clone())).await {
+                Ok(()) => debug!(call.sid = %self.call_sid, "written"),
                 Err(StoreErrorKind::Conflict) => return self.fenced(),
                 Err(_) => {
                     self.ports.metrics.count(Counter::JournalLost);
@@ -127,8 +178,8 @@ impl Writer {
     }
 
     fn give_up(mut self) -> Fate {
-        self.turns.close();
-        while self.turns.try_recv().is_ok() {
+        self.entries.close();
+        while self.entries.try_recv().is_ok() {
             self.ports.metrics.count(Counter::JournalLost);
         }
         error!(call.sid = %self.call_sid, "the call could not be claimed; nothing of it is journaled");
@@ -158,7 +209,7 @@ impl Writer {
                 warn!(call.sid = %self.call_sid, error = %failure, "the journal waits for the table");
             }
             // The sender is gone when the call is over.
-            if self.turns.is_closed() {
+            if self.entries.is_closed() {
                 let deadline = *self.give_up_at.get_or_insert_with(|| Instant::now() + AFTER_THE_CALL);
                 if timeout_at(deadline, sleep(pause)).await.is_err() {
                     error!(call.sid = %self.call_sid, error = %failure, "a message of the journal is lost");
@@ -172,8 +223,11 @@ impl Writer {
     }
 }
 
-async fn write(ports: Ports, call_sid: Arc<str>, epoch: u64, turn: JournaledTurn) -> Result<(), StoreError> {
-    ports.store.write_turn(&call_sid, epoch, turn).await
+async fn write(ports: Ports, call_sid: Arc<str>, epoch: u64, entry: Entry) -> Result<(), StoreError> {
+    match entry {
+        Entry::Turn(turn) => ports.store.write_turn(&call_sid, epoch, turn).await,
+        Entry::Change(change) => ports.store.change_session(&call_sid, epoch, change).await,
+    }
 }
 
 async fn close(ports: Ports, call_sid: Arc<str>, epoch: u64) -> Result<(), StoreError> {

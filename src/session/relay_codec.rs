@@ -1,6 +1,6 @@
 //! Where ConversationRelay's messages meet the conversation: the only two functions that know both.
 
-use voice_core::conversation::Event;
+use voice_core::conversation::{EndReason, Event};
 use voice_protocols::relay::{Inbound, Info, Outbound, Text};
 
 /// What a message means to the conversation; `None` when it means nothing.
@@ -23,6 +23,25 @@ pub(super) fn from_wire(message: Inbound) -> Option<Event> {
 /// Text to be spoken; `last` ends the talk cycle.
 pub(super) fn to_wire(text: String, last: bool) -> Outbound {
     Outbound::Text(Text { token: text, last, ..Text::default() })
+}
+
+/// Goes on in a language; `hear` when the caller is to be understood in it as well.
+pub(super) fn language_to_wire(code: String, hear: bool) -> Outbound {
+    Outbound::Language { transcription_language: hear.then(|| code.clone()), tts_language: Some(code) }
+}
+
+/// Ends the session, and says why to whoever asks what comes next; nothing when the caller has left.
+pub(super) fn end_to_wire(reason: &EndReason) -> Option<Outbound> {
+    let code = |code: &str| Some(serde_json::json!({ "reasonCode": code }).to_string());
+    let handoff_data = match reason {
+        EndReason::CallerHungUp => return None,
+        EndReason::AgentEnded { handoff_data } => handoff_data.clone(),
+        EndReason::HandedOff { handoff_data } => Some(handoff_data.clone()),
+        EndReason::CallerSilent => code("caller-silent"),
+        EndReason::TimeUp => code("time-limit"),
+        EndReason::BudgetSpent => code("budget"),
+    };
+    Some(Outbound::End { handoff_data })
 }
 
 #[cfg(test)]

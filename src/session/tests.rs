@@ -322,6 +322,8 @@ pub(super) fn prepared() -> PreparedCall {
         system: "Be kind.".into(),
         models: Arc::new(["m".to_owned()]),
         relay_attributes: BTreeMap::new(),
+        default_model: None,
+        answered_at: jiff::Zoned::default(),
     }
 }
 

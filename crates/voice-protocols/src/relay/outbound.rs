@@ -54,6 +54,13 @@ pub struct Play {
     pub interruptible: Option<Interruptible>,
 }
 
+impl Play {
+    /// Plays a file once, as the session's settings say.
+    pub fn once(source: String) -> Self {
+        Self { source, ..Self::default() }
+    }
+}
+
 /// What stops the agent's speech.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruptible {

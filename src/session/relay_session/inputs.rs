@@ -1,0 +1,145 @@
+//! What a session does with each thing that wakes it: it becomes an event of the conversation.
+
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+use voice_core::conversation::Event;
+use voice_core::ports::ModelEvent;
+use voice_protocols::relay::Inbound;
+
+use super::super::frame::{Frame, SocketError};
+use super::super::relay_codec::from_wire;
+use super::{
+    BETWEEN_PINGS, Ending, LARGEST_MESSAGE, MOST_MALFORMED, PEER_SILENCE, READ_AHEAD, RelaySession,
+    SessionInput, WRITING,
+};
+use crate::metrics::Counter;
+
+impl<S> RelaySession<S>
+where
+    S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
+{
+    /// Deals with one input; some of them end the session.
+    pub(super) async fn take(&mut self, input: SessionInput) -> Option<Ending> {
+        match input {
+            SessionInput::Frame(Some(Ok(Frame::Text(text)))) => {
+                self.last_sign_of_life = Instant::now();
+                return self.take_message(&text);
+            }
+            SessionInput::Frame(Some(Ok(Frame::Binary))) => return self.refuse_message(),
+            SessionInput::Frame(Some(Ok(Frame::Other | Frame::Ping))) => {
+                self.last_sign_of_life = Instant::now();
+            }
+            SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::CallerLeft),
+            SessionInput::Frame(Some(Err(error))) => {
+                debug!(call.sid = %self.call.context.call_sid, %error, "the socket failed");
+                return Some(Ending::CallerLeft);
+            }
+            SessionInput::Model(event) => self.take_model_events(event),
+            SessionInput::Tool(run, result) => {
+                self.tools.remove(&run);
+                self.handle(Event::ToolFinished { run, result });
+            }
+            SessionInput::Deadline => {
+                let now = Instant::now();
+                if now.duration_since(self.last_sign_of_life) > PEER_SILENCE {
+                    return Some(Ending::PeerSilent);
+                }
+                if now >= self.next_ping {
+                    self.next_ping = now + BETWEEN_PINGS;
+                    if timeout(WRITING, self.socket.send(Frame::Ping)).await.is_err() {
+                        return Some(Ending::PeerSilent);
+                    }
+                }
+                self.handle(Event::DeadlineReached);
+            }
+            SessionInput::Leave => {}
+        }
+        None
+    }
+
+    fn take_message(&mut self, text: &str) -> Option<Ending> {
+        let parsed = if text.len() > LARGEST_MESSAGE { None } else { Inbound::parse(text).ok() };
+        let Some(message) = parsed else { return self.refuse_message() };
+        self.malformed_in_a_row = 0;
+        match &message {
+            Inbound::Unknown { .. } => self.ports.metrics.count(Counter::FramesUnknown),
+            Inbound::Error(report) => {
+                self.ports.metrics.count(Counter::FramesRejectedByTwilio);
+                warn!(call.sid = %self.call.context.call_sid, code = report.code(), "Twilio rejected a message of ours");
+            }
+            Inbound::Interrupt(_) => self.ports.metrics.count(Counter::Interruptions),
+            // A second one on the same socket says nothing new, unless it is for another call.
+            Inbound::Setup(setup) if setup.call_sid != self.call.context.call_sid => {
+                self.ports.metrics.count(Counter::SessionsRefused);
+                return Some(Ending::ProtocolBroken);
+            }
+            _ => {}
+        }
+        if let Some(event) = from_wire(message) {
+            self.handle(event);
+        }
+        None
+    }
+
+    /// Counts a message that cannot be understood; too many in a row end the session.
+    fn refuse_message(&mut self) -> Option<Ending> {
+        self.ports.metrics.count(Counter::FramesMalformed);
+        self.malformed_in_a_row += 1;
+        (self.malformed_in_a_row >= MOST_MALFORMED).then_some(Ending::ProtocolBroken)
+    }
+
+    /// Takes an event of the model and those that are ready behind it, so that they go out together.
+    fn take_model_events(&mut self, first: Option<ModelEvent>) {
+        let mut next = Some(first);
+        for _ in 0..READ_AHEAD {
+            let Some(event) = next.take() else { return };
+            self.take_model_event(event);
+            next = self.generation.as_mut().and_then(|live| live.stream.next().now_or_never());
+        }
+        if let Some(event) = next {
+            self.take_model_event(event);
+        }
+    }
+
+    fn take_model_event(&mut self, event: Option<ModelEvent>) {
+        let Some(live) = &mut self.generation else { return };
+        let generation = live.id;
+        match event {
+            Some(ModelEvent::Text(text)) => {
+                if live.first_text.is_none() {
+                    live.first_text = Some(live.started.elapsed());
+                }
+                self.handle(Event::GenerationText { generation, text });
+            }
+            Some(ModelEvent::ToolCall { id, name, arguments }) => {
+                self.handle(Event::GenerationToolCall { generation, id, name, arguments });
+            }
+            Some(ModelEvent::Finished(completion)) => {
+                let mut report = live.report();
+                self.generation = None;
+                report.model = Some(completion.model);
+                report.stop_reason = Some(completion.stop_reason);
+                report.usage = completion.usage;
+                let mut tokens = 0;
+                if let Some(usage) = completion.usage {
+                    tokens = usage.input + usage.cache_read + usage.cache_write + usage.output;
+                    self.ports
+                        .metrics
+                        .add(Counter::TokensIn, usage.input + usage.cache_read + usage.cache_write);
+                    self.ports.metrics.add(Counter::TokensOut, usage.output);
+                }
+                self.notes.generation_ended(report);
+                let blocked = completion.blocked;
+                self.handle(Event::GenerationFinished { generation, tokens, blocked });
+            }
+            Some(ModelEvent::Failed(_)) | None => {
+                let mut report = live.report();
+                self.generation = None;
+                report.stop_reason = Some("failed".to_owned());
+                self.notes.generation_ended(report);
+                self.handle(Event::GenerationFailed { generation });
+            }
+        }
+    }
+}
