@@ -8,7 +8,7 @@
 //! stands.
 
 mod bounded_output;
-mod bounded_syntax;
+pub(super) mod bounded_syntax;
 mod values;
 
 use std::fmt;

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// What a template may not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Refusal {
+pub(in crate::catalog) enum Refusal {
     #[error("only if, elif, else and endif may stand in {{% %}}")]
     Statement,
     #[error("{0:?} may not stand in a template's expressions")]
@@ -31,12 +31,12 @@ const MOST_STATEMENTS: usize = 100;
 const STATEMENTS: [&str; 4] = ["if", "elif", "else", "endif"];
 
 /// Whether the text holds anything that a template engine would look at.
-pub(super) fn has_templates(text: &str) -> bool {
+pub(in crate::catalog) fn has_templates(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
 }
 
 /// Refuses what could make rendering long.
-pub(super) fn check(template: &str) -> Result<(), Refusal> {
+pub(in crate::catalog) fn check(template: &str) -> Result<(), Refusal> {
     let mut rest = template;
     let mut statements = 0;
     while let Some(start) = rest.find('{') {
