@@ -61,10 +61,13 @@ impl PreparedCall {
         if models.is_empty() {
             return Err(NoModel(use_case.name.clone()));
         }
+        let (direction, variables) = (Direction::Inbound, Private::<BTreeMap<_, _>>::default());
         let context = PromptContext {
             caller: caller.as_deref(),
-            caller_number: webhook.from.expose(),
-            called_number: webhook.to.expose(),
+            from: webhook.from.expose(),
+            to: webhook.to.expose(),
+            direction,
+            variables: variables.expose(),
             call_sid: &webhook.call_sid,
             use_case: &use_case.name,
             now,
@@ -84,8 +87,8 @@ impl PreparedCall {
             to: webhook.to,
             use_case: use_case.name.clone(),
             caller,
-            direction: Direction::Inbound,
-            variables: Private::default(),
+            direction,
+            variables,
         };
         Ok(Self {
             context: Arc::new(context),

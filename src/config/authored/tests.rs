@@ -1,11 +1,12 @@
 //! The samples work, and a mistake in a file is told with the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use voice_core::ports::Direction;
 use voice_core::use_case::{Handler, KeypadHandler};
 
 use super::{AuthoredItem, read};
@@ -90,8 +91,10 @@ fn the_samples_render_for_known_and_unknown_callers() {
         for caller in [None, Some(&known)] {
             let context = PromptContext {
                 caller,
-                caller_number: "+14155550100",
-                called_number: "+18005550199",
+                from: "+14155550100",
+                to: "+18005550199",
+                direction: Direction::Inbound,
+                variables: &BTreeMap::new(),
                 call_sid: "CA1",
                 use_case: &use_case.name,
                 now: &jiff::Zoned::default(),
