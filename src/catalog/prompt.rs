@@ -132,7 +132,7 @@ fn describe(error: &minijinja::Error) -> String {
 }
 
 /// An engine with nothing in it but filters whose output is about as long as their input.
-fn environment() -> Environment<'static> {
+pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_debug(false);

@@ -59,6 +59,18 @@ pub(in crate::catalog) fn check(template: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What stands in `{{ … }}`, of a template that [`check`] has passed and that has neither statements nor comments.
+pub(in crate::catalog) fn expressions(template: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = template;
+    while let Some((_, tag)) = rest.split_once("{{") {
+        let Ok(after) = after_expression(tag, "}}") else { break };
+        found.push(tag[..tag.len() - after.len() - 2].trim());
+        rest = after;
+    }
+    found
+}
+
 fn check_statement(statement: &str) -> Result<(), Refusal> {
     let statement = statement.strip_prefix(['-', '+']).unwrap_or(statement).trim_start();
     let end = statement.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
@@ -136,6 +148,12 @@ mod tests {
         assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS + 1)), Err(Refusal::Many));
         assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS)), Ok(()));
         assert_eq!(check(&"{{ a }}".repeat(10 * MOST_STATEMENTS)), Ok(()));
+    }
+
+    #[test]
+    fn expressions_are_found() {
+        assert_eq!(expressions("a { {{ b }}{{'}}' ~ c}} }} d"), ["b", "'}}' ~ c"]);
+        assert_eq!(expressions("{{ open"), Vec::<&str>::new());
     }
 
     #[test]

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use minijinja::Environment;
+use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::problem::Report;
 use super::section::item_path;
-use crate::catalog::prompt::bounded_syntax;
+use crate::catalog::prompt::{bounded_syntax, environment};
 
 const ROOTS: [&str; 5] = ["args", "call", "caller", "variables", "run"];
 const OF_THE_CALL: [&str; 6] = ["sid", "from", "to", "person", "direction", "useCase"];
@@ -36,8 +36,6 @@ impl<'a> Templates<'a> {
 
     /// Reports what is wrong with a text that may hold templates.
     pub(super) fn check(&self, text: &str, path: &str, report: &mut Report) {
-        static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(Environment::empty);
-
         if !bounded_syntax::has_templates(text) {
             return;
         }
@@ -50,17 +48,30 @@ impl<'a> Templates<'a> {
             report.error(path, format!("is a template that cannot be read: {refusal}"));
             return;
         }
-        match ENVIRONMENT.template_from_str(text) {
-            Ok(template) => {
-                let names: BTreeSet<_> = template.undeclared_variables(true).into_iter().collect();
-                for reason in names.iter().filter_map(|name| self.unknown(name)) {
-                    report.warn(path, reason);
-                }
-            }
-            Err(error) => {
-                let detail = error.detail().unwrap_or("its syntax is wrong");
-                report.error(path, format!("is a template that cannot be read: {detail}"));
-            }
+        for expression in bounded_syntax::expressions(text) {
+            self.check_expression(expression, path, report);
+        }
+    }
+
+    fn check_expression(&self, text: &str, path: &str, report: &mut Report) {
+        static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+        let cannot_be_read = |error: &minijinja::Error| {
+            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            format!("is a template that cannot be read: {{{{ {text} }}}}: {detail}")
+        };
+        let expression = match ENGINE.compile_expression(text) {
+            Ok(expression) => expression,
+            Err(error) => return report.error(path, cannot_be_read(&error)),
+        };
+        // Filters are looked up when they run, and other failures depend on values.
+        match expression.eval(minijinja::Value::UNDEFINED) {
+            Err(error) if is_unknown(error.kind()) => return report.error(path, cannot_be_read(&error)),
+            _ => {}
+        }
+        let names: BTreeSet<_> = expression.undeclared_variables(true).into_iter().collect();
+        for reason in names.iter().filter_map(|name| self.unknown(name)) {
+            report.warn(path, reason);
         }
     }
 
@@ -104,6 +115,12 @@ impl<'a> Templates<'a> {
     }
 }
 
+const fn is_unknown(kind: ErrorKind) -> bool {
+    use ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
+
+    matches!(kind, UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -143,9 +160,17 @@ mod tests {
     #[test]
     fn a_template_that_cannot_be_read_is_an_error() {
         let deep = format!("{{{{ {}1 }}}}", "(-".repeat(1000));
-        for text in
-            ["{{ args.", "{{ 1 + }}", "{{ }}", "{% if x %}{% endif %}", "{# note #}", "{{ 'a' * 9 }}", &deep]
-        {
+        for text in [
+            "{{ args.",
+            "{{ 1 + }}",
+            "{{ }}",
+            "{{ args.a - 1 }}{{ args.b | nonsense }}",
+            "{{ nonsense() }}",
+            "{% if x %}{% endif %}",
+            "{# note #}",
+            "{{ 'a' * 9 }}",
+            &deep,
+        ] {
             let (errors, _) = findings(text, &json!({}));
             assert_eq!(errors.len(), 1, "{text}");
         }

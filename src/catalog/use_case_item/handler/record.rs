@@ -12,7 +12,7 @@ use crate::catalog::use_case_item::tool_list::is_part_of_a_name;
 
 pub(super) const OPTIONS: [&str; 7] = ["kind", "action", "key", "fields", "set", "limit", "keepDays"];
 /// Attributes that make an item what it is.
-const RESERVED: [&str; 5] = ["pk", "sk", "pk1", "sk1", "expireAt"];
+const RESERVED: [&str; 6] = ["pk", "sk", "pk1", "sk1", "expireAt", "callSid"];
 const LONGEST_KIND: usize = 64;
 const DEFAULT_LIMIT: u32 = 20;
 const MOST: u32 = 50;
