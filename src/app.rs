@@ -8,7 +8,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voice_core::ports::RecordStore;
+use voice_core::ports::{BoxFuture, RecordStore, RemoteTools, RemoteToolsError};
+use voice_core::use_case::{McpServer, Tool};
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
@@ -32,6 +33,17 @@ pub struct App {
 const TABLE_ATTEMPT: Duration = Duration::from_secs(1);
 const TABLE_OPERATION: Duration = Duration::from_secs(3);
 
+/// In place of servers of tools: none can be asked.
+#[derive(Debug)]
+struct NoServers;
+
+impl RemoteTools for NoServers {
+    fn list(&self, server: Arc<McpServer>) -> BoxFuture<'_, Result<Vec<Tool>, RemoteToolsError>> {
+        let reason = "servers of tools are not supported".to_owned();
+        Box::pin(async move { Err(RemoteToolsError { server: server.name.clone(), reason }) })
+    }
+}
+
 /// Region, credentials and endpoint of each service of AWS. On a laptop they need not be the same.
 #[derive(Clone, Debug)]
 pub struct AwsConfigs {
@@ -52,7 +64,7 @@ impl App {
         let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let tools = Tools::new(store.clone(), store.clone(), metrics.clone(), tasks.clone());
         let records: Arc<dyn RecordStore> = store.clone();
-        let catalog = Catalog::new(records, &tasks, metrics.clone());
+        let catalog = Catalog::new(records, Arc::new(NoServers), &tasks, metrics.clone());
         let ports = Ports { model: Arc::new(model), tools: Arc::new(tools), store, metrics, tasks, owner };
         let service = Service::new(Parts {
             public_url: settings.public_url.clone(),

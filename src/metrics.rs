@@ -43,6 +43,8 @@ pub enum Counter {
     /// Cached ones included.
     TokensIn,
     TokensOut,
+    /// A server of tools did not tell what it has; the use case answers without its tools.
+    McpUnreachable,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -74,6 +76,7 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ModelFallbacks, "model.fallbacks"),
     (Counter::TokensIn, "model.tokens_in"),
     (Counter::TokensOut, "model.tokens_out"),
+    (Counter::McpUnreachable, "mcp.unreachable"),
 ];
 
 impl From<ModelFailureKind> for Counter {

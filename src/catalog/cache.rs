@@ -17,8 +17,8 @@ use crate::metrics::{Counter, Metrics};
 const FRESH: Duration = Duration::from_secs(15);
 /// Younger than this, it is served and read anew behind the reader; older, the reader waits for the new one.
 const FRESH_ENOUGH: Duration = Duration::from_secs(30);
-/// A reader waits no longer than this for the table.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A reader who has an old value waits no longer than this for the new one.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// Keys, past which the oldest are forgotten. Callers are many.
 const CAPACITY: usize = 20_000;
 
@@ -45,6 +45,8 @@ pub(super) struct Cache<T> {
     state: Arc<Mutex<State<T>>>,
     tasks: TaskTracker,
     metrics: Metrics,
+    /// How long a reader waits who has nothing else.
+    first: Duration,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,13 @@ struct State<T> {
 impl<T: Send + Sync + 'static> Cache<T> {
     pub(super) fn new(tasks: TaskTracker, metrics: Metrics) -> Self {
         let state = State { entries: HashMap::new(), pending: HashMap::new() };
-        Self { state: Arc::new(Mutex::new(state)), tasks, metrics }
+        Self { state: Arc::new(Mutex::new(state)), tasks, metrics, first: PATIENCE }
+    }
+
+    /// Lets a reader who has nothing else wait longer, because the reading does more than to ask the table.
+    pub(super) const fn with_first_patience(mut self, first: Duration) -> Self {
+        self.first = first;
+        self
     }
 
     /// The value of a key. Fails only when it was never read and cannot be read now.
@@ -89,7 +97,8 @@ impl<T: Send + Sync + 'static> Cache<T> {
         {
             return Ok(value.clone());
         }
-        let read = match timeout(PATIENCE, pending.wait_for(Option::is_some)).await {
+        let patience = if known.is_some() { PATIENCE } else { self.first };
+        let read = match timeout(patience, pending.wait_for(Option::is_some)).await {
             Ok(Ok(result)) => result.clone(),
             Ok(Err(_)) | Err(_) => None,
         };
@@ -221,6 +230,22 @@ mod tests {
         assert!(cache.get("key", |_| Box::pin(std::future::pending())).await.is_err());
         assert_eq!(before.elapsed(), PATIENCE);
         assert!(cache.get("key", |_| Box::pin(async { Err(unreachable()) })).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_has_nothing_waits_for_a_long_reading() {
+        let cache = cache().with_first_patience(4 * PATIENCE);
+        let slow = |_| -> Reading<u32> {
+            Box::pin(async {
+                tokio::time::sleep(3 * PATIENCE).await;
+                Ok(Some(1))
+            })
+        };
+        assert_eq!(cache.get("key", slow).await.unwrap().as_deref(), Some(&1));
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let before = Instant::now();
+        assert_eq!(cache.get("key", slow).await.unwrap().as_deref(), Some(&1));
+        assert_eq!(before.elapsed(), PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,29 +1,36 @@
 //! What operators configured, ready to use: use cases, caller profiles and phone numbers, cached.
 //!
 //! A record is fresh for half a minute. It is read anew behind the call, and when the table is out of reach the last good
-//! one keeps answering. Who may answer and what is said is not decided here.
+//! one keeps answering. Who may answer and what is said is not decided here. The do-not-call list is never cached.
 
 mod cache;
 pub mod dynamodb_json;
 pub mod profile_item;
 pub mod prompt;
+pub mod references;
+mod remote_tools;
 pub mod use_case_item;
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
-use voice_core::ports::{RecordStore, StoreError};
+use voice_core::ports::{BoxFuture, RecordStore, RemoteTools, StoreError, StoreErrorKind, UseCaseSource};
 use voice_core::use_case::{CallerProfile, UseCase};
 
 use crate::metrics::{Counter, Metrics};
 use cache::{Cache, Refresh};
 
+/// The sort key of a number that must not be called.
+const DO_NOT_CALL: &str = "do-not-call";
+
 /// Cheap to clone; clones share one cache.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     records: Arc<dyn RecordStore>,
+    remote: Arc<dyn RemoteTools>,
     metrics: Metrics,
     use_cases: Arc<Cache<UseCase>>,
     profiles: Arc<Cache<CallerProfile>>,
@@ -42,10 +49,19 @@ pub enum NoUseCase {
 }
 
 impl Catalog {
-    pub fn new(records: Arc<dyn RecordStore>, tasks: &TaskTracker, metrics: Metrics) -> Self {
+    /// `remote` tells which tools the servers of a use case have.
+    pub fn new(
+        records: Arc<dyn RecordStore>,
+        remote: Arc<dyn RemoteTools>,
+        tasks: &TaskTracker,
+        metrics: Metrics,
+    ) -> Self {
+        let use_cases = Cache::new(tasks.clone(), metrics.clone());
         Self {
             records,
-            use_cases: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
+            remote,
+            // The first caller waits for the record, and for the servers that it names.
+            use_cases: Arc::new(use_cases.with_first_patience(cache::PATIENCE + remote_tools::LISTING)),
             profiles: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
             numbers: Arc::new(Cache::new(tasks.clone(), metrics.clone())),
             metrics,
@@ -96,8 +112,15 @@ impl Catalog {
         })
     }
 
+    /// Whether a number must not be called. The table is asked every time: whoever was just put on the list is not called.
+    pub async fn do_not_call(&self, number: &str) -> Result<bool, StoreError> {
+        Ok(self.records.get_record(number, DO_NOT_CALL).await?.is_some())
+    }
+
     async fn read_use_case(&self, name: &str) -> Result<Option<UseCase>, Refresh> {
-        let Some(item) = read_record(&*self.records, name, "configuration").await? else {
+        let reading = read_record(&*self.records, name, "configuration");
+        // What is left of a first reader's patience belongs to the servers of tools.
+        let Some(item) = timeout(cache::PATIENCE, reading).await.map_err(|_| too_slow())?? else {
             return Ok(None);
         };
         match use_case_item::parse_use_case(&item) {
@@ -105,7 +128,7 @@ impl Catalog {
                 for problem in parsed.warnings.iter().chain(&parsed.attribute_errors) {
                     warn!(use_case = name, %problem, "a use case has a flaw");
                 }
-                Ok(Some(parsed.use_case))
+                Ok(Some(remote_tools::added(parsed.use_case, &*self.remote, &self.metrics).await))
             }
             Err(problems) => {
                 self.metrics.count(Counter::UseCasesBroken);
@@ -118,6 +141,12 @@ impl Catalog {
     }
 }
 
+impl UseCaseSource for Catalog {
+    fn find<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<UseCase>, String>> {
+        Box::pin(async move { self.use_case(name).await.map_err(|error| error.to_string()) })
+    }
+}
+
 async fn read_record(
     records: &dyn RecordStore,
     pk: &str,
@@ -127,4 +156,8 @@ async fn read_record(
         return Ok(None);
     }
     records.get_record(pk, sk).await.map_err(|error| Refresh::Unreachable(Arc::new(error)))
+}
+
+fn too_slow() -> Refresh {
+    Refresh::Unreachable(Arc::new(StoreError { kind: StoreErrorKind::Unavailable, source: None }))
 }

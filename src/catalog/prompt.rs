@@ -8,14 +8,16 @@
 //! stands.
 
 mod bounded_output;
-mod bounded_syntax;
+pub(super) mod bounded_syntax;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, filters};
+use voice_core::ports::Direction;
 use voice_core::use_case::CallerProfile;
 
 use self::bounded_output::BoundedOutput;
@@ -23,17 +25,31 @@ use self::bounded_output::BoundedOutput;
 /// What a prompt may speak of.
 #[derive(Clone, Copy)]
 pub struct PromptContext<'a> {
+    /// What is known of the person on the line, whoever called whom.
     pub caller: Option<&'a CallerProfile>,
-    pub caller_number: &'a str,
-    pub called_number: &'a str,
+    pub from: &'a str,
+    pub to: &'a str,
+    pub direction: Direction,
+    /// What whoever had the call placed wants it to know.
+    pub variables: &'a BTreeMap<String, String>,
     pub call_sid: &'a str,
     pub use_case: &'a str,
     /// In the time zone that the date is told in.
     pub now: &'a jiff::Zoned,
 }
 
+impl PromptContext<'_> {
+    /// The number of the person on the line.
+    const fn person(&self) -> &str {
+        match self.direction {
+            Direction::Inbound => self.from,
+            Direction::Outbound => self.to,
+        }
+    }
+}
+
 impl fmt::Debug for PromptContext<'_> {
-    /// Leaves out the phone numbers.
+    /// Leaves out the phone numbers and the variables.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("PromptContext")
@@ -116,7 +132,7 @@ fn describe(error: &minijinja::Error) -> String {
 }
 
 /// An engine with nothing in it but filters whose output is about as long as their input.
-fn environment() -> Environment<'static> {
+pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_debug(false);

@@ -3,27 +3,38 @@
 //! A record is one item of the table as plain JSON, its DynamoDB types already unwrapped. Fetching it, and
 //! reading the files that people write, happens elsewhere.
 
+mod handler;
+mod handoff;
 mod json_text;
 mod keypad;
+mod limits;
+mod mcp_servers;
 mod model;
+mod outbound;
 mod problem;
 mod relay;
+mod secrets;
 mod section;
+mod sentences;
+mod storage;
+mod template;
 #[cfg(test)]
 mod tests;
 mod tool_list;
+mod web_address;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use voice_core::use_case::{Budget, Channel, OutboundRules, Sentences, Storage, UseCase};
+use voice_core::use_case::{Channel, Handler, Sentences, UseCase};
 
+use self::handler::Shared;
 pub use self::problem::Problem;
 use self::problem::Report;
 use self::section::Section;
 
 /// Attributes that this version acts on, or that belong to the table.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 29] = [
     "pk",
     "sk",
     "pk1",
@@ -42,9 +53,20 @@ const KNOWN: [&str; 18] = [
     "tools",
     "dtmfHandlers",
     "messages",
+    "toolsUrl",
+    "toolsSecret",
+    "mcpServers",
+    "handoff",
+    "silence",
+    "maxDurationSeconds",
+    "warnBeforeSeconds",
+    "budget",
+    "rateLimit",
+    "outbound",
+    "storage",
 ];
 /// Attributes that are specified and that this version does not act on.
-const WITHOUT_EFFECT: [&str; 4] = ["speech", "silence", "maxDurationSeconds", "handoff"];
+const WITHOUT_EFFECT: [&str; 1] = ["speech"];
 
 /// A use case that can answer calls, and what its author should know of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,12 +102,21 @@ pub fn parse_use_case(item: &Map<String, Value>) -> Result<ParsedUseCase, Vec<Pr
 fn read(record: &Section<'_>, report: &mut Report) -> Option<UseCase> {
     let name = read_name(record, report);
     let prompt = read_prompt(record, report);
+    let servers = mcp_servers::read(record, report);
+    let shared = Shared::read(record, servers, report);
     let tools = match record.value("tools") {
-        Some(value) => tool_list::read(value, report),
+        Some(value) => tool_list::read(value, &shared, report),
         None => Vec::new(),
     };
+    let mcp_servers = shared.servers;
     let keypad = match record.value("dtmfHandlers") {
-        Some(value) => keypad::read(value, &tools, report),
+        Some(value) => {
+            let own = tools.iter().map(|tool| tool.name.clone());
+            let remote = mcp_servers
+                .iter()
+                .flat_map(|server| server.allow.iter().map(|tool| format!("{}{tool}", server.prefix)));
+            keypad::read(value, &own.chain(remote).collect::<Vec<_>>(), report)
+        }
         None => BTreeMap::new(),
     };
     let owned = |text: &str| text.to_owned();
@@ -94,12 +125,19 @@ fn read(record: &Section<'_>, report: &mut Report) -> Option<UseCase> {
     let model = record.filled_text("llmModel", report).map(owned);
     let channel = read_channel(record, report);
     let relay_attributes = relay::read_attributes(record, report);
-    let languages = relay::read_languages(record, report);
+    let sentences = read_sentences(record, report);
+    let languages = relay::read_languages(record, &sentences, report);
     let fallback_models = model::read_fallback_models(record, report);
     let inference = model::read_inference(record, report);
     let guardrail = model::read_guardrail(record, report);
-    let sentences = read_sentences(record, report);
-    Some(UseCase {
+    let handoff = handoff::read(record, report);
+    let silence = limits::read_silence(record, report);
+    let max_duration = limits::read_max_duration(record, report);
+    let budget = limits::read_budget(record, report);
+    let caller_limit = limits::read_caller_limit(record, report);
+    let outbound = outbound::read(record, report);
+    let storage = storage::read(record, report);
+    let use_case = UseCase {
         name: name?,
         title,
         description,
@@ -112,17 +150,31 @@ fn read(record: &Section<'_>, report: &mut Report) -> Option<UseCase> {
         inference,
         guardrail,
         tools,
-        mcp_servers: Vec::new(),
+        mcp_servers,
         keypad,
         sentences,
-        handoff: BTreeMap::new(),
-        silence: None,
-        max_duration: None,
-        budget: Budget::default(),
-        caller_limit: None,
-        outbound: OutboundRules::default(),
-        storage: Storage::default(),
-    })
+        handoff,
+        silence,
+        max_duration,
+        budget,
+        caller_limit,
+        outbound,
+        storage,
+    };
+    warn_of_gaps(&use_case, report);
+    Some(use_case)
+}
+
+/// Warns of tools that need what the record does not have.
+fn warn_of_gaps(use_case: &UseCase, report: &mut Report) {
+    let find = |handler: &Handler| use_case.tools.iter().find(|tool| tool.handler == *handler);
+    if let Some(tool) = find(&Handler::TransferToHuman).filter(|_| use_case.handoff.is_empty()) {
+        let reason = "is missing; without it, and without SIP_ENDPOINT, the tool has nobody to hand over to";
+        report.warn("handoff", format!("{reason}: {}", tool.name));
+    }
+    if let Some(tool) = find(&Handler::SwitchLanguage).filter(|_| use_case.languages.is_empty()) {
+        report.warn("languages", format!("is missing; without it there is none to switch to: {}", tool.name));
+    }
 }
 
 fn read_name(record: &Section<'_>, report: &mut Report) -> Option<String> {
@@ -163,30 +215,12 @@ fn read_channel(record: &Section<'_>, report: &mut Report) -> Channel {
     channel.unwrap_or_default()
 }
 
-/// Reads `messages`; a sentence that is left out or blank keeps its default, because silence is never an
-/// answer.
 fn read_sentences(record: &Section<'_>, report: &mut Report) -> Sentences {
-    let mut sentences = Sentences::default();
-    let Some(section) = record.section("messages", report) else {
-        return sentences;
-    };
-    section.warn_of_unknown(&["failure", "busy", "waiting", "goodbye", "resumed"], report);
-    for (name, sentence) in [
-        ("failure", &mut sentences.failure),
-        ("busy", &mut sentences.busy),
-        ("waiting", &mut sentences.waiting),
-        ("goodbye", &mut sentences.goodbye),
-        ("resumed", &mut sentences.resumed),
-    ] {
-        match section.text(name, report) {
-            Some(text) if text.trim().is_empty() => {
-                report.warn(section.path_of(name), "is empty; the default is said instead");
-            }
-            Some(text) => text.clone_into(sentence),
-            None => {}
-        }
+    let defaults = Sentences::default();
+    match record.section("messages", report) {
+        Some(section) => sentences::read(&section, &defaults, report),
+        None => defaults,
     }
-    sentences
 }
 
 fn warn_of_attributes_without_effect(record: &Section<'_>, report: &mut Report) {

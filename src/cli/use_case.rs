@@ -1,5 +1,6 @@
 //! `trunkline use-case`: what operators do with their items.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,11 +9,13 @@ use anyhow::{Context, bail};
 use clap::ArgMatches;
 use serde_json::{Map, Value};
 use voice_core::ports::RecordStore;
+use voice_core::use_case::Handler;
 
 use super::{say, say_error, source};
 use crate::app::{aws_config, store};
 use crate::catalog::dynamodb_json::to_dynamodb;
-use crate::catalog::use_case_item::parse_use_case;
+use crate::catalog::references::{self, Reference};
+use crate::catalog::use_case_item::{Problem, parse_use_case};
 use crate::config::Settings;
 use crate::config::authored::{AuthoredItem, read};
 use crate::telemetry::causes;
@@ -40,12 +43,18 @@ struct Findings {
 
 fn findings(items: &[AuthoredItem]) -> Findings {
     let mut findings = Findings { errors: 0, warnings: 0 };
-    for AuthoredItem { path, item } in items.iter().filter(|item| is_use_case(&item.item)) {
+    let use_cases: BTreeSet<_> = items
+        .iter()
+        .map(|item| &item.item)
+        .filter(|item| is_use_case(item))
+        .map(|item| text(item, "pk"))
+        .collect();
+    for AuthoredItem { path, item } in items {
+        let Checked { errors, mut warnings, references } = check_item(item);
+        // What is checked without any use case, such as a file of profiles, cannot be held against them.
+        let dangling = references.into_iter().filter(|found| !use_cases.contains(found.use_case.as_str()));
+        warnings.extend(dangling.filter(|_| !use_cases.is_empty()).map(Reference::dangling));
         let path = path.display();
-        let (errors, warnings) = match parse_use_case(item) {
-            Ok(parsed) => (parsed.attribute_errors, parsed.warnings),
-            Err(errors) => (errors, Vec::new()),
-        };
         for problem in &errors {
             say(&format!("error: {path}: {problem}"));
         }
@@ -56,6 +65,32 @@ fn findings(items: &[AuthoredItem]) -> Findings {
         findings.warnings += warnings.len();
     }
     findings
+}
+
+/// What was found in one item.
+#[derive(Default)]
+struct Checked {
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// Use cases that it names.
+    references: Vec<Reference>,
+}
+
+fn check_item(item: &Map<String, Value>) -> Checked {
+    if !is_use_case(item) {
+        return Checked {
+            references: references::of_number(item).into_iter().collect(),
+            ..Checked::default()
+        };
+    }
+    match parse_use_case(item) {
+        Ok(parsed) => Checked {
+            errors: parsed.attribute_errors,
+            warnings: parsed.warnings,
+            references: references::of_use_case(&parsed.use_case),
+        },
+        Err(errors) => Checked { errors, ..Checked::default() },
+    }
 }
 
 fn check(items: &[AuthoredItem]) -> anyhow::Result<ExitCode> {
@@ -102,8 +137,7 @@ async fn put(matches: &ArgMatches, items: Vec<AuthoredItem>) -> anyhow::Result<E
 
 async fn list(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let store = records(matches).await?;
-    let use_cases =
-        store.list_records("use-case").await.map_err(|error| anyhow::anyhow!("{}", causes(&error)))?;
+    let use_cases = all_of(&store, "use-case").await?;
     for item in &use_cases {
         let title = item.get("title").and_then(Value::as_str).unwrap_or_default();
         say(&format!("{}\t{title}", text(item, "pk")));
@@ -111,7 +145,28 @@ async fn list(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     if use_cases.is_empty() {
         say_error("there are no use cases in this table");
     }
+    let kinds = use_cases.iter().flat_map(kinds_of_records).map(|kind| format!("record::{kind}"));
+    for group in kinds.collect::<BTreeSet<_>>().into_iter().chain(["do-not-call".to_owned()]) {
+        let items = all_of(&store, &group).await?;
+        if !items.is_empty() {
+            say(&format!("{group}\t{}", count(items.len(), "item")));
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn all_of(store: &impl RecordStore, pk1: &str) -> anyhow::Result<Vec<Map<String, Value>>> {
+    store.list_records(pk1).await.map_err(|error| anyhow::anyhow!("{}", causes(&error)))
+}
+
+/// The kinds of records that a use case's tools look up: the table itself has no list of them.
+fn kinds_of_records(item: &Map<String, Value>) -> Vec<String> {
+    let tools = parse_use_case(item).map(|parsed| parsed.use_case.tools).unwrap_or_default();
+    let kinds = tools.iter().filter_map(|tool| match &tool.handler {
+        Handler::Record(record) => Some(record.kind.clone()),
+        _ => None,
+    });
+    kinds.collect()
 }
 
 async fn records(matches: &ArgMatches) -> anyhow::Result<impl RecordStore> {

@@ -3,11 +3,13 @@
 //! Whether a use case makes sense is not judged here: its record is, by the catalog. Reading blocks, so it is
 //! for the command line and for start-up, not for a call.
 
+mod json_item;
 mod phone_numbers;
 mod plain;
-mod record;
+mod records;
 #[cfg(test)]
 mod tests;
+mod toml_items;
 mod use_case_folder;
 
 use std::collections::BTreeMap;
@@ -69,7 +71,7 @@ impl Reason {
 /// Reads every item that `path` stands for, in the order of the files' names.
 ///
 /// `path` is the folder of one use case (it holds a `use-case.toml`), a folder of anything below, a `.toml`
-/// of profiles and phone numbers, or a `.json` that holds one item, plain or as DynamoDB JSON. Of a folder,
+/// of profiles, phone numbers and records, or a `.json` that holds one item, plain or as DynamoDB JSON. Of a folder,
 /// hidden files and files of other kinds are left alone.
 ///
 /// # Errors
@@ -106,9 +108,9 @@ fn read_file(path: &Path) -> Result<Vec<AuthoredItem>, AuthoredError> {
     }
     let read = |text: &str| {
         if has_extension(path, "toml") {
-            phone_numbers::read(text)
+            toml_items::read(text)
         } else if has_extension(path, "json") {
-            record::read(text).map(|item| vec![item])
+            json_item::read(text).map(|item| vec![item])
         } else {
             Err(Reason::content("is neither a folder nor a .toml or .json file"))
         }

@@ -146,8 +146,10 @@ fn system(context: &CallContext, use_case: &UseCase, now: &Zoned) -> Arc<str> {
 fn prompt_context<'a>(call: &'a CallContext, use_case: &'a UseCase, now: &'a Zoned) -> PromptContext<'a> {
     PromptContext {
         caller: call.caller.as_deref(),
-        caller_number: call.person().expose(),
-        called_number: call.own_number().expose(),
+        from: call.from.expose(),
+        to: call.to.expose(),
+        direction: call.direction,
+        variables: call.variables.expose(),
         call_sid: &call.call_sid,
         use_case: &use_case.name,
         now,

@@ -1,5 +1,7 @@
 //! Sessions and turns: the durable record of calls.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::ConditionCheckBuilder;
@@ -14,16 +16,15 @@ use voice_core::ports::{
     BoxFuture, CallStore, Claim, GenerationReport, Journaled, JournaledTurn, KnownSession, Ownership,
     Session, SessionChange, StoreError, StoreErrorKind,
 };
-use voice_core::private::Private;
 
 use super::chat::{from_chat, to_chat};
 use super::failure::{store_error, unless_conflict};
-use super::runs::outcome;
+use super::runs::{is_run, outcome};
+use super::session_item::{SESSION, known};
 use super::{
     DynamoDbStore, Item, expire_at, from_attribute, is_expired, now_seconds, number, text, to_attribute,
 };
 
-const SESSION: &str = "connection";
 const TURN_PREFIX: &str = "chat::";
 pub(super) const RUN_PREFIX: &str = "tool::";
 
@@ -192,6 +193,8 @@ impl CallStore for DynamoDbStore {
                     // What cannot be read must not cost the rest.
                     journaled.turns.extend(turn(&item));
                     journaled.outcomes.extend(outcome(&item));
+                    journaled.spent.tokens = journaled.spent.tokens.saturating_add(tokens(&item));
+                    journaled.spent.tool_runs += u32::from(is_run(&item));
                 }
             }
             Ok(journaled)
@@ -212,31 +215,6 @@ impl DynamoDbStore {
     /// A condition on a call's session, to be part of a transaction.
     pub(super) fn session_check(&self, call_sid: &str) -> ConditionCheckBuilder {
         ConditionCheck::builder().table_name(&self.table).key("pk", text(call_sid)).key("sk", text(SESSION))
-    }
-
-    fn session_item(&self, session: &Session) -> Item {
-        let call = &session.call;
-        let now = Timestamp::now();
-        let hour = now.strftime("%Y-%m-%dT%H");
-        let twilio = session.twilio.expose().iter().map(|(name, value)| (name.clone(), text(value.as_str())));
-        Item::from([
-            ("pk".to_owned(), text(&call.call_sid)),
-            ("sk".to_owned(), text(SESSION)),
-            ("pk1".to_owned(), text(format!("call#{hour}"))),
-            ("sk1".to_owned(), text(format!("{now}#{}", call.call_sid))),
-            ("useCase".to_owned(), text(&call.use_case)),
-            ("caller".to_owned(), text(call.from.expose())),
-            ("called".to_owned(), text(call.to.expose())),
-            ("accountSid".to_owned(), text(&call.account_sid)),
-            ("llmModel".to_owned(), text(&session.model)),
-            ("channel".to_owned(), text(session.channel)),
-            ("status".to_owned(), text("answered")),
-            ("epoch".to_owned(), number(0)),
-            ("startedAt".to_owned(), text(now.to_string())),
-            // A map of its own, so that no field of a request becomes an attribute of the item.
-            ("twilio".to_owned(), AttributeValue::M(twilio.collect())),
-            ("expireAt".to_owned(), expire_at(self.keep_calls)),
-        ])
     }
 
     fn turn_item(&self, call_sid: &str, epoch: u64, turn: &JournaledTurn) -> Result<Item, StoreError> {
@@ -291,28 +269,16 @@ fn generation(report: &GenerationReport) -> Value {
     }
 }
 
-fn known(item: &Item) -> KnownSession {
-    let field = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    let count =
-        |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default();
-    KnownSession {
-        epoch: count("epoch"),
-        resumes: count("resumes"),
-        started_at: field("startedAt"),
-        use_case: field("useCase"),
-        account_sid: field("accountSid"),
-        from: Private::new(field("caller")),
-        to: Private::new(field("called")),
-        direction: voice_core::ports::Direction::default(),
-        variables: Private::default(),
-        language: None,
-        verified: false,
-    }
-}
-
 /// A message of which nothing was heard has no `chat` and is no part of the dialogue; its place is taken all the same.
 fn turn(item: &Item) -> Option<(Sequence, Option<Message>)> {
     let sequence = item.get("sk")?.as_s().ok()?.strip_prefix(TURN_PREFIX)?.parse().ok()?;
     let chat = item.get("chat").cloned().and_then(|chat| from_attribute(chat).ok());
     Some((sequence, chat.as_ref().and_then(from_chat)))
+}
+
+/// What the generation behind a message cost: tokens read, cached ones included, and written.
+fn tokens(item: &Item) -> u64 {
+    let usage = item.get("generation").and_then(|value| value.as_m().ok()?.get("usage")?.as_m().ok());
+    let counts = usage.into_iter().flat_map(HashMap::values);
+    counts.filter_map(|count| count.as_n().ok()?.parse::<u64>().ok()).fold(0, u64::saturating_add)
 }

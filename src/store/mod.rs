@@ -1,12 +1,19 @@
-//! The one table, through DynamoDB's API: sessions, turns, tool runs, and the records of operators and sample tools.
+//! The one table, through DynamoDB's API: sessions, turns, tool runs, handoffs, calls that the service places, counts of
+//! callers, and the records of operators and sample tools.
 //!
 //! Implements the store ports. It knows how things look as items, not what they are for.
 
+mod callers;
 mod calls;
 mod chat;
 mod failure;
+mod handoffs;
+mod launches;
 mod records;
 mod runs;
+mod session_item;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::time::Duration;

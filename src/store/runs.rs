@@ -94,6 +94,10 @@ impl DynamoDbStore {
     }
 }
 
+pub(super) fn is_run(item: &Item) -> bool {
+    item.get("sk").and_then(|value| value.as_s().ok()).is_some_and(|key| key.starts_with(RUN_PREFIX))
+}
+
 /// The outcome of a run that is completed.
 pub(super) fn outcome(item: &Item) -> Option<ToolOutcome> {
     let outcome = from_attribute(item.get("outcome")?.clone()).ok()?;

@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 use trunkline::catalog::Catalog;
 use trunkline::metrics::{Counter, Metrics};
 use trunkline_dev::stage::{Stage, TABLE};
-use voice_core::ports::{BoxFuture, RecordStore, StoreError};
+use voice_core::ports::{BoxFuture, RecordStore, RemoteTools, RemoteToolsError, StoreError};
+use voice_core::use_case::{McpServer, Tool};
 
 use crate::support::{
     AT_ONCE, CALLED, CALLER, DEFAULT, SOON, all_items, bedrock, call_with, every_request_was_valid, get,
@@ -262,10 +263,31 @@ impl RecordStore for Drawer {
     }
 }
 
+/// The records of these tests name no servers of tools.
+#[derive(Debug)]
+struct NoServers;
+
+impl RemoteTools for NoServers {
+    fn list(&self, server: Arc<McpServer>) -> BoxFuture<'_, Result<Vec<Tool>, RemoteToolsError>> {
+        panic!("nobody asks {}", server.name)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_do_not_call_list_is_read_every_time() {
+    let drawer = Drawer::default();
+    let records = Arc::new(drawer.clone());
+    let catalog = Catalog::new(records, Arc::new(NoServers), &TaskTracker::new(), Metrics::default());
+    assert!(!catalog.do_not_call(CALLER).await.unwrap());
+    drawer.put(json!({ "pk": CALLER, "sk": "do-not-call" }));
+    assert!(catalog.do_not_call(CALLER).await.unwrap());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_use_case_that_is_broken_later_keeps_its_last_good_version() {
     let (drawer, metrics) = (Drawer::default(), Metrics::default());
-    let catalog = Catalog::new(Arc::new(drawer.clone()), &TaskTracker::new(), metrics.clone());
+    let records = Arc::new(drawer.clone());
+    let catalog = Catalog::new(records, Arc::new(NoServers), &TaskTracker::new(), metrics.clone());
     let title = async || catalog.use_case(DEFAULT).await.map(|use_case| use_case.title.clone());
     drawer.put(use_case(DEFAULT, json!({ "title": "good" })));
     assert_eq!(title().await.unwrap().as_deref(), Some("good"));

@@ -83,7 +83,7 @@ const RULES: &[Rule] = &[
             "src/tools/",
             "src/store/",
             "src/telephony/",
-            "src/catalog/use_case_item/relay.rs",
+            "src/catalog/use_case_item/",
             "src/config/authored/phone_numbers.rs",
         ],
         forbidden: &["voice_protocols"],

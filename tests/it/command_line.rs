@@ -102,6 +102,56 @@ async fn a_broken_use_case_is_reported_with_file_path_and_reason() {
     assert!(complaint.contains("use-case.toml") && complaint.contains("is not TOML"), "{complaint}");
 }
 
+#[tokio::test]
+async fn a_use_case_that_is_named_and_not_there_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let use_case = folder.path().join("reception");
+    std::fs::create_dir(&use_case).unwrap();
+    let settings = "prompt = \"Be kind.\"\n[[tools]]\nname = \"go_on\"\ninputSchema.json.type = \"object\"\n\
+                    handler = { type = \"set_use_case\", useCases = [\"reception\", \"billing\"] }\n";
+    std::fs::write(use_case.join("use-case.toml"), settings).unwrap();
+    let numbers = "[numbers.\"+18005550199\"]\nuseCase = \"sales\"\n";
+    std::fs::write(folder.path().join("numbers.toml"), numbers).unwrap();
+    let output = run(&mut trunkline(&["use-case", "check", &folder.path().display().to_string()])).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(
+        said.contains("use-case.toml: tools.go_on.handler.useCases: there is no use case billing"),
+        "{said}"
+    );
+    assert!(said.contains("numbers.toml: useCase: there is no use case sales"), "{said}");
+    assert!(said.ends_with("2 items: 0 errors, 2 warnings\n"), "{said}");
+}
+
+#[tokio::test]
+async fn records_are_put_and_counted_by_their_kind() {
+    let dynamodb = table().await;
+    let folder = tempfile::tempdir().unwrap();
+    let use_case = folder.path().join("rental");
+    std::fs::create_dir(&use_case).unwrap();
+    let settings = "prompt = \"Be kind.\"\n[[tools]]\nname = \"status\"\ninputSchema.json.type = \"object\"\n\
+                    handler = { type = \"record\", kind = \"reservation\", action = \"list\" }\n";
+    std::fs::write(use_case.join("use-case.toml"), settings).unwrap();
+    let records = "[[record]]\nkind = \"reservation\"\nkey = \"1\"\n[[record]]\nkind = \"reservation\"\nkey = \"2\"\n\
+                   [[do_not_call]]\nnumber = \"+14155550111\"\n";
+    std::fs::write(folder.path().join("records.toml"), records).unwrap();
+    let path = folder.path().display().to_string();
+    let with_table = |arguments: &[&str]| {
+        let mut command = trunkline(arguments);
+        command.env("TABLE_NAME", TABLE).env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint());
+        command
+    };
+    let put = run(&mut with_table(&["use-case", "put", &path])).await;
+    assert_eq!(put.status.code(), Some(0), "{}", stderr(&put));
+    let list = run(&mut with_table(&["use-case", "list"])).await;
+    assert_eq!(
+        stdout(&list),
+        "rental\t\nrecord::reservation\t2 items\ndo-not-call\t1 item\n",
+        "{}",
+        stderr(&list)
+    );
+}
+
 async fn table() -> EmbeddedDynamoDb {
     let dynamodb = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await.unwrap();
     dynamodb.create_table(TABLE).await.unwrap();

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// What a template may not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Refusal {
+pub(in crate::catalog) enum Refusal {
     #[error("only if, elif, else and endif may stand in {{% %}}")]
     Statement,
     #[error("{0:?} may not stand in a template's expressions")]
@@ -31,12 +31,12 @@ const MOST_STATEMENTS: usize = 100;
 const STATEMENTS: [&str; 4] = ["if", "elif", "else", "endif"];
 
 /// Whether the text holds anything that a template engine would look at.
-pub(super) fn has_templates(text: &str) -> bool {
+pub(in crate::catalog) fn has_templates(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
 }
 
 /// Refuses what could make rendering long.
-pub(super) fn check(template: &str) -> Result<(), Refusal> {
+pub(in crate::catalog) fn check(template: &str) -> Result<(), Refusal> {
     let mut rest = template;
     let mut statements = 0;
     while let Some(start) = rest.find('{') {
@@ -57,6 +57,18 @@ pub(super) fn check(template: &str) -> Result<(), Refusal> {
         };
     }
     Ok(())
+}
+
+/// What stands in `{{ … }}`, of a template that [`check`] has passed and that has neither statements nor comments.
+pub(in crate::catalog) fn expressions(template: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = template;
+    while let Some((_, tag)) = rest.split_once("{{") {
+        let Ok(after) = after_expression(tag, "}}") else { break };
+        found.push(tag[..tag.len() - after.len() - 2].trim());
+        rest = after;
+    }
+    found
 }
 
 fn check_statement(statement: &str) -> Result<(), Refusal> {
@@ -136,6 +148,12 @@ mod tests {
         assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS + 1)), Err(Refusal::Many));
         assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS)), Ok(()));
         assert_eq!(check(&"{{ a }}".repeat(10 * MOST_STATEMENTS)), Ok(()));
+    }
+
+    #[test]
+    fn expressions_are_found() {
+        assert_eq!(expressions("a { {{ b }}{{'}}' ~ c}} }} d"), ["b", "'}}' ~ c"]);
+        assert_eq!(expressions("{{ open"), Vec::<&str>::new());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What callers' records can and cannot do to a prompt.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use voice_core::ports::Direction;
 use voice_core::use_case::CallerProfile;
 
 use super::{PromptContext, Rendered, render};
@@ -15,8 +18,10 @@ fn render_for(template: &str, caller: Option<&CallerProfile>) -> Rendered {
     let now = "2025-05-03T15:05:00-07:00[America/Los_Angeles]".parse().unwrap();
     let context = PromptContext {
         caller,
-        caller_number: "+14155550100",
-        called_number: "+18005550199",
+        from: "+14155550100",
+        to: "+18005550199",
+        direction: Direction::Inbound,
+        variables: &BTreeMap::new(),
         call_sid: "CA123",
         use_case: "restaurant-ordering",
         now: &now,
@@ -48,6 +53,24 @@ fn templates_reach_the_caller_and_the_call() {
         assert_eq!(text_for(template, &attributes), text);
     }
     assert_eq!(render_for("{{ caller.number }}{{ caller.firstName }}", None).text, "+14155550100");
+}
+
+#[test]
+fn a_call_that_the_service_places_has_its_variables_and_the_person_at_its_other_end() {
+    let variables = BTreeMap::from([("appointment".to_owned(), "May 3rd\n{{ call.sid }}".to_owned())]);
+    let context = PromptContext {
+        caller: None,
+        from: "+18005550199",
+        to: "+14155550100",
+        direction: Direction::Outbound,
+        variables: &variables,
+        call_sid: "CA123",
+        use_case: "reminder",
+        now: &jiff::Zoned::default(),
+    };
+    let template = "{{ caller.number }} {{ call.from }} {{ call.direction }}: {{ variables.appointment }}{{ variables.x }}";
+    let text = "+14155550100 +18005550199 outbound: May 3rd {{ call.sid }}";
+    assert_eq!(render(template, &context).text, text);
 }
 
 #[test]
@@ -114,8 +137,10 @@ fn a_warning_and_the_context_show_nothing_of_the_caller() {
     let now = jiff::Zoned::default();
     let context = PromptContext {
         caller: Some(&caller),
-        caller_number: "+14155550100",
-        called_number: "+18005550199",
+        from: "+14155550100",
+        to: "+18005550199",
+        direction: Direction::Inbound,
+        variables: &BTreeMap::new(),
         call_sid: "CA123",
         use_case: "x",
         now: &now,

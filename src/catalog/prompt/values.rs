@@ -16,21 +16,25 @@ const LONGEST_TEXT: usize = 200;
 /// Levels of a record that templates can reach. The table stores 32.
 const DEEPEST: usize = 8;
 
-/// Everything a template can name: `caller`, `call`, `useCase` and `date`.
+/// Everything a template can name: `caller`, `call`, `variables`, `useCase` and `date`.
 pub(super) fn of(context: &PromptContext<'_>) -> Value {
     let mut caller = match context.caller {
         Some(profile) => fields(profile.attributes.expose(), DEEPEST),
         None => BTreeMap::new(),
     };
-    caller.insert("number".to_owned(), text(context.caller_number));
+    caller.insert("number".to_owned(), text(context.person()));
     let call = BTreeMap::from([
         ("sid".to_owned(), text(context.call_sid)),
-        ("from".to_owned(), text(context.caller_number)),
-        ("to".to_owned(), text(context.called_number)),
+        ("from".to_owned(), text(context.from)),
+        ("to".to_owned(), text(context.to)),
+        ("direction".to_owned(), text(context.direction.as_str())),
     ]);
+    let variables: BTreeMap<_, _> =
+        context.variables.iter().map(|(name, value)| (cleaned(name), text(value))).collect();
     Value::from(BTreeMap::from([
         ("caller".to_owned(), Value::from(caller)),
         ("call".to_owned(), Value::from(call)),
+        ("variables".to_owned(), Value::from(variables)),
         ("useCase".to_owned(), text(context.use_case)),
         ("date".to_owned(), Value::from(date(context.now))),
     ]))

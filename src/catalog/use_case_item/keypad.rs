@@ -4,10 +4,9 @@
 //! as on when its text is given, so that people need not write both.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
-use voice_core::use_case::{KeypadHandler, Tool};
+use voice_core::use_case::KeypadHandler;
 
 use super::json_text::decoded;
 use super::problem::Report;
@@ -15,8 +14,8 @@ use super::section::Section;
 
 const FIELDS: [&str; 4] = ["replyWithText", "replyText", "replyWithFunction", "replyFunction"];
 
-/// Reads the handlers; `tools` are those of the same record.
-pub(super) fn read(value: &Value, tools: &[Arc<Tool>], report: &mut Report) -> BTreeMap<char, KeypadHandler> {
+/// Reads the handlers; `tools` are the names of those that the use case has.
+pub(super) fn read(value: &Value, tools: &[String], report: &mut Report) -> BTreeMap<char, KeypadHandler> {
     let Some(value) = decoded(value, "dtmfHandlers", report) else {
         return BTreeMap::new();
     };
@@ -45,11 +44,11 @@ fn as_digit(key: &str) -> Option<char> {
     characters.next().is_none().then_some(digit)
 }
 
-fn read_handler(handler: &Section<'_>, tools: &[Arc<Tool>], report: &mut Report) -> Option<KeypadHandler> {
+fn read_handler(handler: &Section<'_>, tools: &[String], report: &mut Report) -> Option<KeypadHandler> {
     handler.warn_of_unknown(&FIELDS, report);
     let text = read_part(handler, "replyWithText", "replyText", report);
     let tool = read_part(handler, "replyWithFunction", "replyFunction", report);
-    if let Some(name) = tool.as_deref().filter(|name| !tools.iter().any(|tool| tool.name == *name)) {
+    if let Some(name) = tool.as_deref().filter(|name| !tools.iter().any(|tool| tool == name)) {
         report.warn(handler.path_of("replyFunction"), format!("this use case has no tool named {name}"));
     }
     match (text, tool) {

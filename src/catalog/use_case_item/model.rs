@@ -4,7 +4,7 @@ use serde_json::Value;
 use voice_core::use_case::{Guardrail, InferenceSettings};
 
 use super::problem::Report;
-use super::section::{Section, item_path, kind};
+use super::section::Section;
 
 /// More output than any telephone turn has; past it the number is a mistake.
 const MOST_TOKENS: u32 = 100_000;
@@ -25,7 +25,7 @@ pub(super) fn read_inference(record: &Section<'_>, report: &mut Report) -> Infer
     if temperature.is_some() || settings.top_p.is_some() {
         settings.temperature = temperature;
     }
-    settings.stop_sequences = read_texts(&section, "stopSequences", report);
+    settings.stop_sequences = section.texts("stopSequences", report).unwrap_or_default();
     settings
 }
 
@@ -33,7 +33,7 @@ pub(super) fn read_inference(record: &Section<'_>, report: &mut Report) -> Infer
 pub(super) fn read_fallback_models(record: &Section<'_>, report: &mut Report) -> Vec<String> {
     match record.value("fallbackModels") {
         Some(Value::String(model)) if !model.trim().is_empty() => vec![model.clone()],
-        _ => read_texts(record, "fallbackModels", report),
+        _ => record.texts("fallbackModels", report).unwrap_or_default(),
     }
 }
 
@@ -77,20 +77,4 @@ fn read_trace(section: &Section<'_>, report: &mut Report) -> bool {
         Some("disabled") => false,
         _ => section.boolean("trace", report).unwrap_or(false),
     }
-}
-
-/// A list of texts that each say something.
-fn read_texts(section: &Section<'_>, name: &str, report: &mut Report) -> Vec<String> {
-    let mut texts = Vec::new();
-    for (index, value) in section.list(name, report).unwrap_or_default().iter().enumerate() {
-        match value {
-            Value::String(text) if !text.is_empty() => texts.push(text.clone()),
-            Value::String(_) => report.error(item_path(&section.path_of(name), index), "is empty"),
-            other => {
-                let reason = format!("must be text, not {}", kind(other));
-                report.error(item_path(&section.path_of(name), index), reason);
-            }
-        }
-    }
-    texts
 }

@@ -3,6 +3,8 @@
 //! An absent field and a field that is `null` are the same thing to every reader here. Meaning is not judged
 //! here.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::problem::Report;
@@ -20,6 +22,13 @@ impl<'a> Section<'a> {
         Self { path: String::new(), fields }
     }
 
+    /// A section without fields, in place of one that was left out.
+    pub(super) fn empty(path: String) -> Self {
+        static NO_FIELDS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+
+        Self { path, fields: &NO_FIELDS }
+    }
+
     /// `value` as a section, or nothing and an error when it is not an object.
     pub(super) fn of(value: &'a Value, path: String, report: &mut Report) -> Option<Self> {
         let Value::Object(fields) = value else {
@@ -27,6 +36,11 @@ impl<'a> Section<'a> {
             return None;
         };
         Some(Self { path, fields })
+    }
+
+    /// The path that leads to this section.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The path of a field of this section.
@@ -74,6 +88,65 @@ impl<'a> Section<'a> {
         self.text(name, report).filter(|text| !text.trim().is_empty())
     }
 
+    /// The field, which must be there.
+    pub(super) fn demanded(&self, name: &str, report: &mut Report) -> Option<&'a Value> {
+        let value = self.value(name);
+        if value.is_none() {
+            report.error(self.path_of(name), "is missing");
+        }
+        value
+    }
+
+    /// A text that must be there and say something.
+    pub(super) fn demanded_text(&self, name: &str, report: &mut Report) -> Option<&'a str> {
+        self.demanded(name, report)?;
+        let text = self.text(name, report)?;
+        if text.trim().is_empty() {
+            report.error(self.path_of(name), "is empty");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A list of texts that each say something; the others are reported.
+    pub(super) fn texts(&self, name: &str, report: &mut Report) -> Option<Vec<String>> {
+        let list = self.list(name, report)?;
+        let mut texts = Vec::new();
+        for (index, value) in list.iter().enumerate() {
+            match value {
+                Value::String(text) if !text.is_empty() => texts.push(text.clone()),
+                Value::String(_) => report.error(item_path(&self.path_of(name), index), "is empty"),
+                other => {
+                    let reason = format!("must be text, not {}", kind(other));
+                    report.error(item_path(&self.path_of(name), index), reason);
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// A list of texts that must be there and hold one at least.
+    pub(super) fn demanded_texts(&self, name: &str, report: &mut Report) -> Option<Vec<String>> {
+        let value = self.demanded(name, report)?;
+        if value.as_array().is_some_and(Vec::is_empty) {
+            report.error(self.path_of(name), "is empty");
+        }
+        self.texts(name, report)
+    }
+
+    /// A map of names to texts; values of another kind are reported.
+    pub(super) fn named_texts(&self, name: &str, report: &mut Report) -> Option<Vec<(&'a str, &'a str)>> {
+        let section = self.section(name, report)?;
+        let mut texts = Vec::new();
+        for (name, value) in section.fields() {
+            match value.as_str() {
+                Some(text) => texts.push((name, text)),
+                None => report.error(section.path_of(name), format!("must be text, not {}", kind(value))),
+            }
+        }
+        Some(texts)
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&self, name: &str, report: &mut Report) -> Option<bool> {
         let value = self.value(name)?;
@@ -91,6 +164,16 @@ impl<'a> Section<'a> {
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {
             report.error(self.path_of(name), format!("must be a whole number from {least} to {most}"));
+        }
+        number
+    }
+
+    /// A number between `least` and `most`, both included.
+    pub(super) fn number(&self, name: &str, least: u32, most: u32, report: &mut Report) -> Option<f64> {
+        let value = self.value(name)?;
+        let number = value.as_f64().filter(|number| (f64::from(least)..=f64::from(most)).contains(number));
+        if number.is_none() {
+            report.error(self.path_of(name), format!("must be a number from {least} to {most}"));
         }
         number
     }

@@ -1,7 +1,9 @@
 //! What records become, and what their authors are told.
 
+mod handlers;
 mod mistakes;
 mod original;
+mod policies;
 
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ fn every_attribute_is_read() {
         "title": "T", "description": "D", "channel": "conversationRelay",
         "llmModel": "m1", "fallbackModels": ["m2", "m3"],
         "conversationRelayParams": {"dtmfDetection": true, "speechTimeout": 900, "hints": "a,b"},
-        "languages": [{"code": "de-DE", "ttsProvider": "Google"}],
+        "languages": [{"code": "de-DE", "ttsProvider": "Google", "messages": {"goodbye": "Tschüss."}}],
         "inferenceConfig": {"maxTokens": 200, "temperature": 0.5, "topP": 0.9, "stopSequences": ["END"]},
         "guardrail": {"identifier": "g", "version": 3, "streamProcessingMode": "async", "trace": true},
         "messages": {"busy": "Full."},
@@ -70,7 +72,10 @@ fn every_attribute_is_read() {
     let attributes: Vec<_> =
         use_case.relay_attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(attributes, [("dtmfDetection", "true"), ("hints", "a,b"), ("speechTimeout", "900")]);
-    assert_eq!(use_case.languages[0].attributes["code"], "de-DE");
+    let [german] = use_case.languages.as_slice() else { panic!("{:?}", use_case.languages) };
+    assert_eq!(german.attributes.keys().collect::<Vec<_>>(), ["code", "ttsProvider"]);
+    let sentences = german.sentences.as_ref().unwrap();
+    assert_eq!((sentences.goodbye.as_str(), sentences.busy.as_str()), ("Tschüss.", "Full."));
     let inference = InferenceSettings {
         max_tokens: 200,
         temperature: Some(0.5),
@@ -90,7 +95,7 @@ fn a_tool_is_read_with_its_settings_and_defaults() {
         {
             "toolSpec": {"name": "one", "description": "First.", "inputSchema": {"json": {"type": "object"}}},
             "handler": "end_call", "timeoutMs": 500, "onInterrupt": "cancel",
-            "terminal": true, "filler": "Wait.",
+            "terminal": true, "filler": "Wait.", "requiresVerified": true, "idempotent": true,
         },
         {"name": "CheckRestaurantPickUpTime", "inputSchema": {"json": "{\"type\": \"object\", \"required\": [\"a\"]}"}},
     ]);
@@ -101,6 +106,7 @@ fn a_tool_is_read_with_its_settings_and_defaults() {
         assert_eq!((&one.handler, one.timeout), (&Handler::EndCall, Duration::from_millis(500)));
         assert_eq!((one.on_interrupt, one.terminal), (OnInterrupt::Cancel, true));
         assert_eq!(one.filler.as_deref(), Some("Wait."));
+        assert!(one.requires_verified && one.idempotent && !two.requires_verified && !two.idempotent);
         assert_eq!(
             (&two.handler, two.timeout),
             (&Handler::Restaurant(RestaurantTool::PickUpTime), Duration::from_secs(10))

@@ -5,24 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use voice_core::use_case::{Handler, OnInterrupt, RestaurantTool, Tool};
+use voice_core::use_case::{DEFAULT_TOOL_TIMEOUT, Handler, OnInterrupt, Tool};
 
+use super::handler::{self, Owner, Shared};
 use super::json_text::decoded;
 use super::problem::Report;
 use super::section::{Section, item_path, kind};
 
-/// How long a tool may run when its entry does not say.
-const DEFAULT_TIMEOUT_MS: u32 = 10_000;
 /// The longest time a tool may ask for: nobody stays on a silent line for longer.
-const LONGEST_TIMEOUT_MS: u32 = 120_000;
+pub(super) const LONGEST_TIMEOUT_MS: u32 = 120_000;
 /// Converse accepts no longer tool name.
 const LONGEST_NAME: usize = 64;
 
-const SETTINGS: [&str; 5] = ["handler", "timeoutMs", "onInterrupt", "terminal", "filler"];
+const SETTINGS: [&str; 7] =
+    ["handler", "timeoutMs", "onInterrupt", "terminal", "filler", "requiresVerified", "idempotent"];
 const SPECIFICATION: [&str; 3] = ["name", "description", "inputSchema"];
 
 /// Reads every tool; what is wrong with one is reported and does not hide what is wrong with the next.
-pub(super) fn read(value: &Value, report: &mut Report) -> Vec<Arc<Tool>> {
+pub(super) fn read(value: &Value, shared: &Shared, report: &mut Report) -> Vec<Arc<Tool>> {
     let Some(value) = decoded(value, "tools", report) else {
         return Vec::new();
     };
@@ -39,10 +39,9 @@ pub(super) fn read(value: &Value, report: &mut Report) -> Vec<Arc<Tool>> {
         let Some(specification) = specification(&entry, report) else {
             continue;
         };
-        let Some(tool) = read_tool(&entry, &specification, report) else {
+        let Some(tool) = read_tool(&entry, &specification, shared, report) else {
             continue;
         };
-        warn_of_unknown_handler(&tool, &entry, &specification, report);
         if names.insert(tool.name.clone()) {
             tools.push(Arc::new(tool));
         } else {
@@ -64,30 +63,43 @@ fn specification<'a>(entry: &Section<'a>, report: &mut Report) -> Option<Section
     Some(specification)
 }
 
-fn read_tool(entry: &Section<'_>, specification: &Section<'_>, report: &mut Report) -> Option<Tool> {
+fn read_tool(
+    entry: &Section<'_>,
+    specification: &Section<'_>,
+    shared: &Shared,
+    report: &mut Report,
+) -> Option<Tool> {
     // All parts are read before the first missing one is given up on, so that all mistakes are reported.
     let name = read_name(specification, report);
     let input_schema = read_input_schema(specification, report);
     let description = specification.filled_text("description", report).map(str::to_owned);
-    let timeout =
-        entry.whole_number("timeoutMs", 1, LONGEST_TIMEOUT_MS, report).unwrap_or(DEFAULT_TIMEOUT_MS);
+    let timeout = entry.whole_number("timeoutMs", 1, LONGEST_TIMEOUT_MS, report);
     let on_interrupt = read_on_interrupt(entry, report);
     let terminal = entry.boolean("terminal", report).unwrap_or(false);
+    let requires_verified = entry.boolean("requiresVerified", report).unwrap_or(false);
+    let idempotent = entry.boolean("idempotent", report);
     let filler = entry.filled_text("filler", report).map(str::to_owned);
-    let handler = entry.filled_text("handler", report);
-    let name = name?;
+    let owner = Owner { name, path_of_name: specification.path_of("name"), schema: input_schema.as_ref() };
+    let handler = handler::read(entry, &owner, shared, report)?;
     Some(Tool {
-        handler: named(handler.unwrap_or(name)),
-        requires_verified: false,
-        idempotent: false,
-        name: name.to_owned(),
+        name: name?.to_owned(),
         description,
-        input_schema: input_schema?,
-        timeout: Duration::from_millis(timeout.into()),
+        timeout: timeout.map_or_else(|| default_timeout(&handler), |ms| Duration::from_millis(ms.into())),
         on_interrupt,
         terminal,
+        requires_verified,
+        idempotent: idempotent.unwrap_or_else(|| handler::is_harmless(&handler)),
         filler,
+        handler,
+        input_schema: input_schema?,
     })
+}
+
+fn default_timeout(handler: &Handler) -> Duration {
+    match handler {
+        Handler::Mcp(tool) => tool.server.timeout,
+        _ => DEFAULT_TOOL_TIMEOUT,
+    }
 }
 
 fn read_name<'a>(specification: &Section<'a>, report: &mut Report) -> Option<&'a str> {
@@ -97,8 +109,7 @@ fn read_name<'a>(specification: &Section<'a>, report: &mut Report) -> Option<&'a
         return None;
     }
     let name = specification.text("name", report)?;
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_allowed) {
+    if !is_part_of_a_name(name, LONGEST_NAME) {
         report.error(path, format!("must be 1 to {LONGEST_NAME} letters, digits, _ or -"));
         return None;
     }
@@ -144,25 +155,8 @@ fn read_input_schema(specification: &Section<'_>, report: &mut Report) -> Option
     Some(schema)
 }
 
-/// Only a warning: the tool answers the model with an error, and the rest of the persona works.
-fn warn_of_unknown_handler(
-    tool: &Tool,
-    entry: &Section<'_>,
-    specification: &Section<'_>,
-    report: &mut Report,
-) {
-    let Handler::Unknown(handler) = &tool.handler else { return };
-    let named = entry.value("handler").is_some();
-    let path = if named { entry.path_of("handler") } else { specification.path_of("name") };
-    report.warn(path, format!("no handler is named {handler}; every call of the tool will fail"));
-}
-
-fn named(name: &str) -> Handler {
-    match name {
-        "PlaceOrderFunction" => Handler::Restaurant(RestaurantTool::PlaceOrder),
-        "CheckRestaurantPickUpTime" => Handler::Restaurant(RestaurantTool::PickUpTime),
-        "CheckRestaurantDeliveryTime" => Handler::Restaurant(RestaurantTool::DeliveryTime),
-        "end_call" => Handler::EndCall,
-        other => Handler::Unknown(other.to_owned()),
-    }
+/// Whether it can stand in a tool's name: 1 to `longest` letters, digits, `_` or `-`.
+pub(super) fn is_part_of_a_name(text: &str, longest: usize) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=longest).contains(&text.len()) && text.bytes().all(is_allowed)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::Reason;
+use super::{Reason, records};
 
 /// Reads TOML; dates become their text.
 pub(super) fn from_toml(text: &str) -> Result<Map<String, Value>, Reason> {
@@ -38,12 +38,17 @@ pub(super) enum Kind {
     UseCase,
     Profile,
     Number,
+    /// A number that must not be called.
+    DoNotCall,
+    /// What tools of the operator look up.
+    Record,
 }
 
 impl Kind {
     /// The kind whose items have this `sk`.
     pub(super) fn of_sort_key(sk: &str) -> Option<Self> {
-        [Self::UseCase, Self::Profile, Self::Number].into_iter().find(|kind| kind.sort_key() == sk)
+        let all = [Self::UseCase, Self::Profile, Self::Number, Self::DoNotCall, Self::Record];
+        all.into_iter().find(|kind| kind.sort_key() == sk)
     }
 
     const fn sort_key(self) -> &'static str {
@@ -51,21 +56,25 @@ impl Kind {
             Self::UseCase => "configuration",
             Self::Profile => "profile",
             Self::Number => "number",
+            Self::DoNotCall => "do-not-call",
+            Self::Record => "record",
         }
     }
 
-    const fn index_key(self) -> &'static str {
+    /// `pk1` and `sk1` of an item.
+    fn index_keys(self, pk: &str) -> (&str, &str) {
         match self {
-            Self::UseCase => "use-case",
-            Self::Profile => "profile",
-            Self::Number => "number",
+            Self::UseCase => ("use-case", pk),
+            Self::Record => records::index_keys(pk).unwrap_or(("record", pk)),
+            Self::Profile | Self::Number | Self::DoNotCall => (self.sort_key(), pk),
         }
     }
 }
 
 /// Adds the four keys. They are not the author's to choose, so what stands there is overwritten.
-pub(super) fn complete(mut item: Map<String, Value>, kind: Kind, name: &str) -> Map<String, Value> {
-    for (key, value) in [("pk", name), ("sk", kind.sort_key()), ("pk1", kind.index_key()), ("sk1", name)] {
+pub(super) fn complete(mut item: Map<String, Value>, kind: Kind, pk: &str) -> Map<String, Value> {
+    let (pk1, sk1) = kind.index_keys(pk);
+    for (key, value) in [("pk", pk), ("sk", kind.sort_key()), ("pk1", pk1), ("sk1", sk1)] {
         item.insert(key.to_owned(), value.into());
     }
     item

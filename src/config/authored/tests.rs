@@ -1,11 +1,12 @@
 //! The samples work, and a mistake in a file is told with the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use voice_core::ports::Direction;
 use voice_core::use_case::{Handler, KeypadHandler};
 
 use super::{AuthoredItem, read};
@@ -90,8 +91,10 @@ fn the_samples_render_for_known_and_unknown_callers() {
         for caller in [None, Some(&known)] {
             let context = PromptContext {
                 caller,
-                caller_number: "+14155550100",
-                called_number: "+18005550199",
+                from: "+14155550100",
+                to: "+18005550199",
+                direction: Direction::Inbound,
+                variables: &BTreeMap::new(),
                 call_sid: "CA1",
                 use_case: &use_case.name,
                 now: &jiff::Zoned::default(),
@@ -164,6 +167,103 @@ fn prompt_and_tools_may_stand_in_the_settings() {
 }
 
 #[test]
+fn records_and_numbers_that_must_not_be_called_are_read_from_any_toml_file() {
+    let text = r#"
+        [profiles."+14155550100"]
+        firstName = "Ada"
+        [[record]]
+        kind = "reservation"
+        key = "98786843"
+        status = "confirmed"
+        days = 3
+        [[record]]
+        kind = "policy"
+        key = "pets::dogs"
+        [[do_not_call]]
+        number = "+14155550111"
+        reason = "asked us not to"
+    "#;
+    let folder = folder(&[("demo.toml", text)]);
+    let items: Vec<_> =
+        read(folder.path()).unwrap().into_iter().map(|item| Value::Object(item.item)).collect();
+    let reservation = json!({
+        "pk": "record::reservation::98786843", "sk": "record", "pk1": "record::reservation", "sk1": "98786843",
+        "key": "98786843", "status": "confirmed", "days": 3,
+    });
+    let policy = json!({
+        "pk": "record::policy::pets::dogs", "sk": "record", "pk1": "record::policy", "sk1": "pets::dogs",
+        "key": "pets::dogs",
+    });
+    let silent = json!({
+        "pk": "+14155550111", "sk": "do-not-call", "pk1": "do-not-call", "sk1": "+14155550111",
+        "reason": "asked us not to",
+    });
+    assert!(
+        items.len() == 4 && [&reservation, &policy, &silent].iter().all(|item| items.contains(item)),
+        "{items:?}"
+    );
+    for item in [reservation, silent] {
+        let Value::Object(keys) = &item else { panic!("{item}") };
+        let printed = to_dynamodb(keys).to_string();
+        let [again] = read(self::folder(&[("x.json", &printed)]).path()).unwrap().try_into().unwrap();
+        assert_eq!(Value::Object(again.item), item);
+    }
+}
+
+#[test]
+fn every_attribute_of_a_use_case_passes_through_toml() {
+    let settings = r#"
+        prompt = "Hi."
+        toolsUrl = "https://functions.example.com"
+        toolsSecret = "env:TOOL_SECRET_FUNCTIONS"
+        maxDurationSeconds = 600
+        warnBeforeSeconds = 60
+        [handoff]
+        phone = "+14155550100"
+        warm = true
+        timeoutSeconds = 20
+        [silence]
+        afterSeconds = 7.5
+        prompts = ["Hello?"]
+        [budget]
+        tokens = 50000
+        [rateLimit]
+        calls = 5
+        minutes = 60
+        [outbound]
+        machine = { say = "Call us back." }
+        callingHours = { from = "09:00", until = "20:00", days = ["mon"], timeZone = "Europe/Berlin" }
+        [storage]
+        keep = "nothing"
+        redact = ['\bA-\d{10}\b']
+        [messages]
+        timeWarning = "Nearly done."
+        [mcpServers.crm]
+        url = "https://mcp.example.com"
+        allow = ["find"]
+        headers.Authorization = { secret = "env:TOOL_SECRET_CRM", prefix = "Bearer " }
+        [[languages]]
+        code = "es-US"
+        [languages.messages]
+        goodbye = "Adiós."
+        [[tools]]
+        name = "status"
+        requiresVerified = true
+        inputSchema.json = { type = "object", properties.id.type = "string" }
+        handler = { type = "record", kind = "reservation", action = "get", key = "{{ args.id }}" }
+    "#;
+    let folder = folder(&[("reception/use-case.toml", settings)]);
+    let [item] = read(folder.path()).unwrap().try_into().unwrap();
+    let parsed = parse(&item);
+    assert_eq!((parsed.warnings, parsed.attribute_errors), (vec![], vec![]));
+    let use_case = parsed.use_case;
+    assert!(use_case.silence.is_some() && use_case.max_duration.is_some() && use_case.caller_limit.is_some());
+    assert!(use_case.outbound.hours.is_some() && use_case.languages[0].sentences.is_some());
+    assert!(use_case.handoff.contains_key("default") && use_case.mcp_servers.len() == 1);
+    assert!(matches!(use_case.tools[0].handler, Handler::Record(_)));
+}
+
+#[test]
 fn a_mistake_is_told_with_its_file() {
     let item = r#"{"pk": "a", "sk": "configuration"}"#;
     for (files, file, reason) in [
@@ -178,7 +278,21 @@ fn a_mistake_is_told_with_its_file() {
         (vec![("x.json", "{\"pk\": \"a\", \"sk\": \"connection\"}")], "x.json", "sk: must be"),
         (vec![("x.json", "{\"pk\": {\"S\": 1}}")], "x.json", "is not DynamoDB JSON: pk: "),
         (vec![("x.json", item), ("y.json", item)], "y.json", "describes a, as does"),
-        (vec![("x.toml", "[profile]")], "x.toml", "only profiles and numbers"),
+        (vec![("x.toml", "[profile]")], "x.toml", "only profiles, numbers,"),
+        (vec![("x.toml", "[record]")], "x.toml", "must be written as [[record]]"),
+        (vec![("x.toml", "record = [1]")], "x.toml", "must be written as [[record]]"),
+        (vec![("x.toml", "[[record]]\nkey = \"a\"")], "x.toml", "must name its kind"),
+        (vec![("x.toml", "[[record]]\nkind = \"a::b\"")], "x.toml", "letters, digits, _ or -"),
+        (vec![("x.toml", "[[record]]\nkind = \"a\"\nkey = 1")], "x.toml", "must have a key, which is text"),
+        (vec![("x.toml", "[[record]]\nkind = \"a\"\nkey = \" \"")], "x.toml", "without blanks around it"),
+        (vec![("x.toml", "[[do_not_call]]\nreason = \"x\"")], "x.toml", "must have its number"),
+        (vec![("x.toml", "[[do_not_call]]\nnumber = \"555\"")], "x.toml", "must be a phone number"),
+        (
+            vec![("x.json", "{\"pk\": \"555\", \"sk\": \"do-not-call\"}")],
+            "x.json",
+            "pk: must be a phone number",
+        ),
+        (vec![("x.json", "{\"pk\": \"order::1\", \"sk\": \"record\"}")], "x.json", "pk: of a record must be"),
         (vec![("x.toml", "profiles = 1")], "x.toml", "must be a table"),
         (vec![("x.toml", "[profiles]\n\"+1415555010\" = 1")], "x.toml", "must be a table"),
         (vec![("x.toml", "[profiles.\"555\"]")], "x.toml", "profiles.555: must be a phone number"),

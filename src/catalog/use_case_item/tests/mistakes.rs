@@ -116,9 +116,6 @@ fn a_warning_names_its_place_and_the_record_works() {
         (json!({"prompts": "x"}), "prompts"),
         (json!({"channel": "mediaStreams"}), "channel"),
         (json!({"speech": {}}), "speech"),
-        (json!({"silence": {}}), "silence"),
-        (json!({"maxDurationSeconds": 60}), "maxDurationSeconds"),
-        (json!({"handoff": {}}), "handoff"),
         (json!({"messages": {"bussy": "x"}}), "messages.bussy"),
         (json!({"messages": {"busy": " "}}), "messages.busy"),
         (json!({"inferenceConfig": {"maxToken": 1}}), "inferenceConfig.maxToken"),
@@ -182,11 +179,17 @@ fn near_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i32>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "(a|object|configuration|\"|[\\[{]|\\PC){0,6}".prop_map(Value::from),
+        "(a|object|configuration|\"|[\\[{(*]|\\PC){0,6}".prop_map(Value::from),
+        "http|mcp|record|end_call|send_sms|play_audio|get|put|update|list|GET".prop_map(Value::from),
+        "(https://|env:|aws:|\\{\\{ ?|args\\.| ?\\}\\}|\\{%|sip:|\\+1|@|[a-z0-9/#.|:~-]){0,12}"
+            .prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 48, 6, |inner| {
         let name = "toolSpec|name|inputSchema|json|type|properties|required|[0-9*#]|code|voice|replyText\
-                    |replyFunction|identifier|version|\\$ref|pattern|allOf|minimum|.{0,4}";
+                    |replyFunction|identifier|version|\\$ref|pattern|allOf|minimum|handler|url|method|headers|body\
+                    |response|secret|kind|action|key|set|server|tool|numbers|sources|useCases|allow|prefix|targets\
+                    |phone|sip|warm|callingHours|from|until|days|timeZone|machine|say|keep|redact|prompts\
+                    |afterSeconds|.{0,4}";
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
             proptest::collection::btree_map(name, inner, 0..6)
@@ -200,7 +203,8 @@ proptest! {
     fn no_record_makes_it_panic(
         attributes in proptest::collection::btree_map(
             "pk|sk|prompt|title|channel|tools|dtmfHandlers|languages|messages|guardrail|inferenceConfig\
-             |conversationRelayParams|fallbackModels|.{0,4}",
+             |conversationRelayParams|fallbackModels|toolsUrl|toolsSecret|mcpServers|handoff|silence|budget\
+             |maxDurationSeconds|warnBeforeSeconds|rateLimit|outbound|storage|.{0,4}",
             near_json(),
             0..8,
         ),
@@ -213,6 +217,17 @@ proptest! {
         let mut whole = record();
         whole.extend(attributes);
         let _ = parse(&whole);
+    }
+
+    #[test]
+    fn no_handler_makes_it_panic(handler in near_json(), kind in "http|mcp|record|play_audio|place_call|send_sms") {
+        let mut handler = handler;
+        if let Value::Object(options) = &mut handler {
+            options.insert("type".to_owned(), kind.into());
+        }
+        let mut tool = tool("a");
+        tool["handler"] = handler;
+        let _ = parse(&record_with(&json!({"tools": [tool], "mcpServers": {"x": {"url": "https://a.b", "allow": ["a"]}}})));
     }
 
     #[test]
