@@ -49,9 +49,9 @@ impl Playback {
         self.pieces.iter().all(|piece| letters(&piece.text[piece.heard..]).next().is_none())
     }
 
-    /// Characters not heard yet.
+    /// Characters not heard yet, in bytes; spaces around them do not count.
     pub fn remaining(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.text.len() - piece.heard).sum()
+        self.pieces.iter().map(|piece| piece.text[piece.heard..].trim().len()).sum()
     }
 
     /// A clause was played to its end.

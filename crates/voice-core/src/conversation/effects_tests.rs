@@ -54,6 +54,26 @@ fn a_refused_transfer_is_spoken_about() {
 }
 
 #[test]
+fn a_wordless_transfer_is_announced_and_is_no_goodbye() {
+    let mut stage = Stage::with(helpdesk());
+    stage.say("A person, please.").call(0, "a", "transfer", "{}").finish(0);
+    assert_eq!(stage.wait(300).spoken(), "One moment, please.");
+    stage.played("One moment, please.").wait(300);
+    assert_eq!(stage.tools_started(), [run(0, "a")]);
+}
+
+#[test]
+fn a_wordless_tool_that_ends_nothing_needs_no_goodbye() {
+    let mut use_case = use_case();
+    let mut booking = tool("book");
+    booking.terminal = true;
+    use_case.tools.push(Arc::new(booking));
+    let mut stage = Stage::with(use_case);
+    stage.say("Book it.").call(0, "a", "book", "{}").finish(0).wait(300);
+    assert_eq!((stage.spoken().as_str(), stage.tools_started()), ("", vec![run(0, "a")]));
+}
+
+#[test]
 fn a_caller_who_speaks_up_during_a_transfer_stays() {
     let mut stage = transferring();
     stage.interrupt("");

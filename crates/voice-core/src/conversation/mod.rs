@@ -218,6 +218,7 @@ impl Conversation {
     fn converse(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::CallerSaid { text, language } => {
+                self.quiet.caller_paused();
                 self.act_on_keys(now, actions);
                 if !text.trim().is_empty() {
                     self.follow_language(language.as_deref(), actions);
@@ -266,7 +267,6 @@ impl Conversation {
     }
 
     fn caller_said(&mut self, now: Instant, text: &str, actions: &mut Vec<Action>) {
-        self.quiet.caller_paused();
         self.quiet.caller_acted();
         match self.phase {
             Phase::RunningTools(_) => self.caller_said_during_tools(now, text, actions),

@@ -65,6 +65,18 @@ fn lost_reports_of_playback_do_not_switch_it_off() {
 }
 
 #[test]
+fn many_small_pieces_take_as_long_as_one_large_one() {
+    let mut stage = Stage::with(patient());
+    stage.say("Hours?");
+    for _ in 0..40 {
+        stage.text(0, "nine ");
+    }
+    assert_eq!(stage.finish(0).wait(28_999).spoken(), "", "200 characters at 8 a second, and 4 s");
+    stage.wait(1);
+    assert_eq!(stage.wait(5000).spoken(), "Are you there?");
+}
+
+#[test]
 fn old_words_whose_reports_were_lost_do_not_add_up() {
     let mut stage = Stage::with(patient());
     for generation in 0..50 {

@@ -9,7 +9,7 @@ use super::generation::MAX_TOOL_ROUNDS;
 use super::{Action, Arguments, Conversation, Phase};
 use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCall, ToolOutcome};
 use crate::ports::ToolResult;
-use crate::use_case::{OnInterrupt, Tool};
+use crate::use_case::{Handler, OnInterrupt, Tool};
 
 /// The runs of one message of the agent, until all have an outcome.
 #[derive(Debug)]
@@ -256,10 +256,12 @@ impl Conversation {
             return runs.hold_until(now + LAST_WORD);
         }
         if runs.farewell == Farewell::Missing {
-            // The call must not break off without a word.
             runs.farewell = Farewell::Said;
-            return self.say_farewell(now, actions);
+            if let Some(farewell) = self.farewell() {
+                return self.say_farewell(now, farewell, actions);
+            }
         }
+        let Phase::RunningTools(runs) = &mut self.phase else { return };
         // The caller has not waited for these so far.
         runs.filler = Filler::Due(now + FILLER_AFTER);
         let generation = runs.generation;
@@ -271,8 +273,25 @@ impl Conversation {
         }
     }
 
-    fn say_farewell(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.say_aside(now, self.sentences().goodbye.clone(), actions);
+    /// What is said before a tool ends the conversation, which must not break off without a word.
+    fn farewell(&self) -> Option<String> {
+        let Phase::RunningTools(runs) = &self.phase else { return None };
+        let held = |wanted: &Handler| {
+            let is_wanted =
+                |run: &Run| matches!(&run.state, RunState::Held { tool, .. } if tool.handler == *wanted);
+            runs.runs.iter().any(is_wanted)
+        };
+        if held(&Handler::EndCall) {
+            Some(self.sentences().goodbye.clone())
+        } else if held(&Handler::TransferToHuman) {
+            Some(self.sentences().waiting.clone())
+        } else {
+            None
+        }
+    }
+
+    fn say_farewell(&mut self, now: Instant, farewell: String, actions: &mut Vec<Action>) {
+        self.say_aside(now, farewell, actions);
         let release = self.when_heard(now);
         if let Phase::RunningTools(runs) = &mut self.phase {
             runs.hold_until(release);
