@@ -152,7 +152,9 @@ async fn a_service_that_is_not_there_is_tried_again_only_when_that_is_harmless()
 
 #[tokio::test]
 async fn a_service_is_not_asked_again_sooner_than_it_wants() {
-    for (seconds, timeout, attempts) in [("1", TIMEOUT, 2), ("3", TIMEOUT, 1), ("1", SHORT, 1)] {
+    for (seconds, timeout, attempts) in
+        [("1", TIMEOUT, 2), ("3", TIMEOUT, 1), ("1", Duration::from_millis(900), 1)]
+    {
         let busy = Answer::new(503, "text/plain", "busy").with_header("retry-after", seconds);
         let service = TestService::start([busy, Answer::json(&json!({}))]).await;
         let tool = Tool { idempotent: true, timeout, ..tool(http_tool(&service.url("/"))) };
