@@ -8,18 +8,24 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voice_core::ports::{BoxFuture, RecordStore, RemoteTools, RemoteToolsError};
-use voice_core::use_case::{McpServer, Tool};
+use voice_core::ports::{
+    BoxFuture, CallPlacer, CallUpdate, Launch, NewCall, NotPlaced, OutboundRequest, RecordStore, RemoteTools,
+    RemoteToolsError, Sms, Telephony, TelephonyError, TelephonyErrorKind, ToolRequest, UseCaseSource,
+    Verification,
+};
+use voice_core::private::Private;
+use voice_core::use_case::{McpServer, McpTool, Tool, UseCase, VerifyChannel};
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
-use crate::config::{SettingError, Settings, SignatureCheck};
+use crate::config::{SettingError, Settings, SignatureCheck, tool_secrets_of_environment};
 use crate::http::{Parts, Service};
 use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, clients};
 use crate::metrics::Metrics;
+use crate::secrets::Secrets;
 use crate::session::{Calls, Ports};
 use crate::store::DynamoDbStore;
-use crate::tools::Tools;
+use crate::tools::{McpCaller, Tools, ToolsParts, http as http_tools};
 
 /// A service that is ready to be served.
 #[derive(Debug)]
@@ -49,10 +55,12 @@ impl RemoteTools for NoServers {
 pub struct AwsConfigs {
     pub dynamodb: SdkConfig,
     pub bedrock: SdkConfig,
+    pub secrets: SdkConfig,
 }
 
 impl App {
-    pub fn new(settings: &Settings, aws: &AwsConfigs, tasks: TaskTracker) -> Self {
+    /// Fails when no secure connections can be made on this machine.
+    pub fn new(settings: &Settings, aws: &AwsConfigs, tasks: TaskTracker) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
         let store = Arc::new(store(&aws.dynamodb, settings.table_name.clone(), settings.keep_calls));
         let deadlines = Deadlines {
@@ -62,7 +70,25 @@ impl App {
         let model =
             Bedrock::new(clients(&aws.bedrock, ClientSettings::default()), deadlines, metrics.clone());
         let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
-        let tools = Tools::new(store.clone(), store.clone(), metrics.clone(), tasks.clone());
+        let secrets = Secrets::new(
+            tool_secrets_of_environment(),
+            aws_sdk_secretsmanager::Client::new(&aws.secrets),
+            metrics.clone(),
+        );
+        let unavailable = Arc::new(Unavailable);
+        let tools = Tools::new(ToolsParts {
+            runs: store.clone(),
+            records: store.clone(),
+            telephony: unavailable.clone(),
+            secrets: Arc::new(secrets),
+            use_cases: unavailable.clone(),
+            placer: unavailable.clone(),
+            mcp: unavailable,
+            http: http_tools::Settings::default(),
+            time_zone: settings.time_zone.clone(),
+            metrics: metrics.clone(),
+            tasks: tasks.clone(),
+        })?;
         let records: Arc<dyn RecordStore> = store.clone();
         let catalog = Catalog::new(records, Arc::new(NoServers), &tasks, metrics.clone());
         let ports = Ports { model: Arc::new(model), tools: Arc::new(tools), store, metrics, tasks, owner };
@@ -83,7 +109,7 @@ impl App {
             draining: CancellationToken::new(),
             shutting_down: CancellationToken::new(),
         });
-        Self { service, drain: settings.drain }
+        Ok(Self { service, drain: settings.drain })
     }
 }
 
@@ -109,4 +135,71 @@ pub fn store(aws: &SdkConfig, table: String, keep_calls: Duration) -> DynamoDbSt
     let config =
         aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts).retry_config(retries).build();
     DynamoDbStore::new(aws_sdk_dynamodb::Client::from_conf(config), table, keep_calls)
+}
+
+/// Stands where the carrier, the catalog, the placer of calls and MCP servers are connected.
+#[derive(Debug)]
+struct Unavailable;
+
+impl Unavailable {
+    const fn error() -> TelephonyError {
+        TelephonyError {
+            kind: TelephonyErrorKind::NotConfigured,
+            code: None,
+            message: String::new(),
+            source: None,
+        }
+    }
+}
+
+impl Telephony for Unavailable {
+    fn send_sms(&self, _: Sms) -> BoxFuture<'_, Result<String, TelephonyError>> {
+        Box::pin(async { Err(Self::error()) })
+    }
+
+    fn start_verification<'a>(
+        &'a self,
+        _: &'a Private<String>,
+        _: VerifyChannel,
+    ) -> BoxFuture<'a, Result<(), TelephonyError>> {
+        Box::pin(async { Err(Self::error()) })
+    }
+
+    fn check_verification<'a>(
+        &'a self,
+        _: &'a Private<String>,
+        _: &'a Private<String>,
+    ) -> BoxFuture<'a, Result<Verification, TelephonyError>> {
+        Box::pin(async { Err(Self::error()) })
+    }
+
+    fn place_call(&self, _: NewCall) -> BoxFuture<'_, Result<String, TelephonyError>> {
+        Box::pin(async { Err(Self::error()) })
+    }
+
+    fn update_call<'a>(&'a self, _: &'a str, _: CallUpdate) -> BoxFuture<'a, Result<(), TelephonyError>> {
+        Box::pin(async { Err(Self::error()) })
+    }
+}
+
+impl UseCaseSource for Unavailable {
+    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Arc<UseCase>, String>> {
+        Box::pin(async { Err("use cases are not connected".to_owned()) })
+    }
+}
+
+impl CallPlacer for Unavailable {
+    fn place(&self, _: OutboundRequest) -> BoxFuture<'_, Result<Launch, NotPlaced>> {
+        Box::pin(async { Err(NotPlaced::NoCallerIds) })
+    }
+}
+
+impl McpCaller for Unavailable {
+    fn call<'a>(
+        &'a self,
+        _: &'a McpTool,
+        _: &'a ToolRequest,
+    ) -> BoxFuture<'a, Result<serde_json::Value, String>> {
+        Box::pin(async { Err("This tool is not available.".to_owned()) })
+    }
 }

@@ -9,6 +9,7 @@ pub mod http;
 pub mod language_models;
 pub mod lifecycle;
 pub mod metrics;
+pub mod secrets;
 pub mod session;
 pub mod store;
 pub mod telemetry;

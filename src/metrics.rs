@@ -45,6 +45,15 @@ pub enum Counter {
     TokensOut,
     /// A server of tools did not tell what it has; the use case answers without its tools.
     McpUnreachable,
+    /// A model wanted to transfer a call to a target that its use case does not list.
+    TransfersRefused,
+    ToolHttpRetries,
+    /// A tool's service answered with what is no data, too much of it, or a redirect that leads nowhere.
+    ToolResponsesRefused,
+    SecretsFailed,
+    SmsSent,
+    /// A caller told a wrong code, or one that was never sent.
+    VerificationsFailed,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -77,6 +86,12 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::TokensIn, "model.tokens_in"),
     (Counter::TokensOut, "model.tokens_out"),
     (Counter::McpUnreachable, "mcp.unreachable"),
+    (Counter::TransfersRefused, "transfers.refused"),
+    (Counter::ToolHttpRetries, "tools.http_retries"),
+    (Counter::ToolResponsesRefused, "tools.responses_refused"),
+    (Counter::SecretsFailed, "secrets.failed"),
+    (Counter::SmsSent, "sms.sent"),
+    (Counter::VerificationsFailed, "verifications.failed"),
 ];
 
 impl From<ModelFailureKind> for Counter {
@@ -92,8 +107,14 @@ impl From<ModelFailureKind> for Counter {
 }
 
 /// A handle to the counters of one service; clones count together.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Metrics(Arc<[AtomicU64; NAMES.len()]>);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self(Arc::new(std::array::from_fn(|_| AtomicU64::default())))
+    }
+}
 
 impl Metrics {
     pub fn count(&self, counter: Counter) {

@@ -15,8 +15,8 @@ pub(super) async fn run(source: impl Fn(&str) -> Option<String>) -> anyhow::Resu
     telemetry::init(&settings.log).context("the log could not be set up")?;
     let tasks = TaskTracker::new();
     let aws = aws_config().await?;
-    let aws = AwsConfigs { dynamodb: aws.clone(), bedrock: aws };
-    let app = App::new(&settings, &aws, tasks.clone());
+    let aws = AwsConfigs { dynamodb: aws.clone(), bedrock: aws.clone(), secrets: aws };
+    let app = App::new(&settings, &aws, tasks.clone())?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;

@@ -5,6 +5,7 @@
 
 pub mod authored;
 mod public_url;
+mod secrets;
 mod table;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use voice_core::private::Private;
 
 pub use public_url::PublicUrl;
+pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};
 
 /// Everything that `trunkline serve` can be told.

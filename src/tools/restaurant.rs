@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use voice_core::ports::{RecordStore, ToolRequest};
-
-use super::HandlerResult;
+use voice_core::use_case::RestaurantTool;
 
 const KEEP_ORDERS: Duration = Duration::from_hours(7 * 24);
 /// Minutes until a pick-up order is ready.
@@ -25,7 +24,19 @@ struct Order {
     delivery_address: Option<String>,
 }
 
-pub(super) async fn place_order(records: &dyn RecordStore, request: &ToolRequest) -> HandlerResult {
+pub(super) async fn handle(
+    tool: RestaurantTool,
+    records: &dyn RecordStore,
+    request: &ToolRequest,
+) -> Result<Value, String> {
+    match tool {
+        RestaurantTool::PlaceOrder => place_order(records, request).await,
+        RestaurantTool::PickUpTime => Ok(pick_up_time(request)),
+        RestaurantTool::DeliveryTime => Ok(delivery_time(request)),
+    }
+}
+
+async fn place_order(records: &dyn RecordStore, request: &ToolRequest) -> Result<Value, String> {
     let order: Order =
         serde_json::from_value(request.input.clone()).map_err(|error| format!("Wrong arguments. {error}"))?;
     if order.items.is_empty() {
@@ -73,7 +84,7 @@ fn item(request: &ToolRequest, order: &Order, address: Option<&str>) -> Map<Stri
     item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-pub(super) fn pick_up_time(request: &ToolRequest) -> Value {
+fn pick_up_time(request: &ToolRequest) -> Value {
     let minutes = PICK_UP[promise(request) % PICK_UP.len()];
     json!({
         "pickupTime": format!("{minutes} minutes"),
@@ -81,7 +92,7 @@ pub(super) fn pick_up_time(request: &ToolRequest) -> Value {
     })
 }
 
-pub(super) fn delivery_time(request: &ToolRequest) -> Value {
+fn delivery_time(request: &ToolRequest) -> Value {
     let time = DELIVERY[promise(request) % DELIVERY.len()];
     json!({ "deliveryTime": time, "message": format!("The order will be delivered in {time}.") })
 }

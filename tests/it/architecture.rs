@@ -20,8 +20,14 @@ struct Rule {
 }
 
 const CRATES: [&str; 3] = ["crates/voice-core/", "crates/voice-protocols/", "crates/voice-audio/"];
-const ADAPTERS: [&str; 5] =
-    ["src/language_models/", "src/speech_models/", "src/tools/", "src/store/", "src/telephony/"];
+const ADAPTERS: [&str; 6] = [
+    "src/language_models/",
+    "src/secrets/",
+    "src/speech_models/",
+    "src/tools/",
+    "src/store/",
+    "src/telephony/",
+];
 
 const RULES: &[Rule] = &[
     Rule {
@@ -97,11 +103,12 @@ const RULES: &[Rule] = &[
     Rule {
         says: "4: AWS types appear only in the adapters that need them and in app",
         within: &["src/"],
-        except: &["src/language_models/", "src/speech_models/", "src/store/", "src/app.rs"],
+        except: &["src/language_models/", "src/secrets/", "src/speech_models/", "src/store/", "src/app.rs"],
         forbidden: &[
             "aws_config",
             "aws_sdk_bedrockruntime",
             "aws_sdk_dynamodb",
+            "aws_sdk_secretsmanager",
             "aws_smithy_types",
             "aws_smithy_http_client",
             "serde_dynamo",
@@ -141,7 +148,7 @@ const RULES: &[Rule] = &[
         says: "6: only app constructs adapters",
         within: &["src/"],
         except: &["src/app.rs"],
-        forbidden: &["Bedrock::new", "Tools::new", "DynamoDbStore::new"],
+        forbidden: &["Bedrock::new", "Tools::new", "DynamoDbStore::new", "Secrets::new"],
     },
 ];
 

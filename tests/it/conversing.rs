@@ -210,7 +210,10 @@ async fn the_agent_hangs_up_only_after_its_farewell_was_heard() {
     };
     let (status, handoff_data) = call.wait_for(SOON, ended).await.unwrap();
     assert_eq!(heard, FAREWELL);
-    assert_eq!((status.as_str(), handoff_data.as_deref()), ("ended", Some(r#"{"reason":"done"}"#)));
+    assert_eq!(
+        (status.as_str(), handoff_data.as_deref()),
+        ("ended", Some(r#"{"reason":"done","reasonCode":"end-call"}"#))
+    );
     let hung_up = call.next_event(SOON).await.unwrap();
     assert!(matches!(hung_up, CallEvent::HungUp { by: Party::Service, .. }), "{hung_up:?}");
 }

@@ -122,8 +122,8 @@ impl Stage {
         if let Some(configuration) = &options.configuration {
             samples::load(configuration, &store).await?;
         }
-        let app =
-            App::new(&settings, &AwsConfigs { dynamodb: table, bedrock: model_config }, TaskTracker::new());
+        let aws = AwsConfigs { secrets: table.clone(), dynamodb: table, bedrock: model_config };
+        let app = App::new(&settings, &aws, TaskTracker::new())?;
         let metrics = app.service.ports.metrics.clone();
         let stop = CancellationToken::new();
         // Not with the service's own tasks, which it waits for at its end.

@@ -1,0 +1,123 @@
+//! When a run begins, how often, and what is recorded of it.
+
+use serde_json::json;
+use tokio::sync::Notify;
+use voice_core::ports::{StoreErrorKind, ToolRunner};
+use voice_core::use_case::{Handler, SendSms, Tool};
+
+use super::*;
+use crate::tools::http::Settings;
+use crate::tools::testing::{self, World};
+
+fn sms() -> ToolRequest {
+    let tool = Tool::new("text_me", Handler::SendSms(SendSms::default()));
+    testing::request(tool, json!({ "message": "Hello" }))
+}
+
+fn time() -> ToolRequest {
+    testing::request(Tool { idempotent: true, ..testing::tool("time") }, json!({}))
+}
+
+async fn ran(world: &World, request: ToolRequest) -> ToolResult {
+    world.tools(Settings::default()).run(request).await
+}
+
+fn words(result: &ToolResult) -> &str {
+    result.outcome.content["error"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn wrong_arguments_never_reach_the_handler() {
+    let world = World::default();
+    let mut request = sms();
+    let schema = json!({ "type": "object", "properties": { "message": { "type": "integer" } } });
+    request.tool = Arc::new(Tool { input_schema: schema, ..(*request.tool).clone() });
+    let result = ran(&world, request).await;
+    assert!(words(&result).contains("Wrong arguments"), "{result:?}");
+    assert!(world.carrier.messages.lock().unwrap().is_empty());
+    assert_eq!(world.metrics.value(Counter::ToolErrors), 1);
+}
+
+#[tokio::test]
+async fn what_must_not_happen_twice_waits_for_its_claim() {
+    let world = World::default();
+    for (claim, told) in [
+        (Ok(RunClaim::Unknown), "begun before"),
+        (Ok(RunClaim::Overtaken), "moved elsewhere"),
+        (Err(StoreErrorKind::Unavailable), "out of reach"),
+    ] {
+        *world.runs.claim.lock().unwrap() = Some(claim);
+        let result = ran(&world, sms()).await;
+        assert!(words(&result).contains(told), "{result:?}");
+    }
+    world.settled().await;
+    assert!(world.carrier.messages.lock().unwrap().is_empty());
+    assert!(world.runs.completed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_is_ours_is_recorded() {
+    let world = World::default();
+    let result = ran(&world, sms()).await;
+    assert_eq!(result.outcome.content, json!({ "sent": true }));
+    world.settled().await;
+    assert_eq!(*world.runs.completed.lock().unwrap(), [result.outcome]);
+    assert_eq!(world.metrics.value(Counter::SmsSent), 1);
+}
+
+#[tokio::test]
+async fn what_may_happen_twice_needs_no_claim() {
+    let world = World::default();
+    *world.runs.claim.lock().unwrap() = Some(Err(StoreErrorKind::Unavailable));
+    let result = ran(&world, time()).await;
+    assert_eq!(result.outcome.status, OutcomeStatus::Success);
+    world.settled().await;
+    assert!(world.runs.completed.lock().unwrap().is_empty(), "there is no item to complete");
+    *world.runs.claim.lock().unwrap() = Some(Ok(RunClaim::Unknown));
+    assert_eq!(ran(&world, time()).await.outcome.status, OutcomeStatus::Success);
+    *world.runs.claim.lock().unwrap() = Some(Ok(RunClaim::Overtaken));
+    assert!(words(&ran(&world, time()).await).contains("moved elsewhere"));
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_known_is_given_again() {
+    let world = World::default();
+    let outcome = ToolOutcome::success(sms().run.call, json!({ "sent": "before" }));
+    *world.runs.claim.lock().unwrap() = Some(Ok(RunClaim::Completed(outcome.clone())));
+    for request in [sms(), time()] {
+        assert_eq!(ran(&world, request).await.outcome, outcome);
+    }
+    assert!(world.carrier.messages.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_before_its_claim_leaves_nothing() {
+    let world = World::default();
+    *world.runs.gate.lock().unwrap() = Some(Arc::new(Notify::new()));
+    for request in [sms(), time()] {
+        let mut running = Box::pin(world.tools(Settings::default()).run(request));
+        assert!(futures_util::poll!(&mut running).is_pending());
+    }
+    world.settled().await;
+    assert!(world.runs.completed.lock().unwrap().is_empty());
+    assert!(world.carrier.messages.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_tool_that_cannot_work_is_not_available() {
+    let world = World::default();
+    let request = testing::request(Tool::new("x", Handler::Unknown("telepathy".to_owned())), json!({}));
+    assert_eq!(words(&ran(&world, request).await), "This tool is not available.");
+}
+
+#[test]
+fn what_is_recorded_holds_no_card_and_perhaps_nothing() {
+    let outcome = ToolOutcome::success(
+        voice_core::message::ToolCallId("t".to_owned()),
+        json!({ "note": "card 4111 1111 1111 1111", "total": 12 }),
+    );
+    let kept = stored(&outcome, &Storage::default());
+    assert_eq!(kept.content, json!({ "note": "card [card number]", "total": 12 }));
+    let nothing = stored(&outcome, &Storage { keep: Keep::Nothing, patterns: Vec::new() });
+    assert_eq!((nothing.content, nothing.status), (json!({}), OutcomeStatus::Success));
+}
