@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use voice_core::ports::Session;
 use voice_core::private::Private;
 use voice_core::use_case::{Channel, UseCase};
-use voice_protocols::twiml::{ConversationRelay, Verb, VoiceResponse};
+use voice_protocols::twiml::{ConversationRelay, Say, Verb, VoiceResponse};
 use voice_protocols::webhook::VoiceWebhook;
 
 use super::Service;
@@ -177,7 +177,7 @@ pub(super) fn apologise(service: &Service) -> Response {
 }
 
 pub(super) fn say_and_hang_up(sentence: &str) -> Response {
-    xml(&VoiceResponse::new(vec![Verb::Say(sentence.to_owned()), Verb::Hangup]))
+    xml(&VoiceResponse::new(vec![Verb::Say(Say::new(sentence)), Verb::Hangup]))
 }
 
 pub(super) fn xml(response: &VoiceResponse) -> Response {
