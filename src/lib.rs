@@ -12,4 +12,5 @@ pub mod metrics;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+pub mod telephony;
 pub mod tools;

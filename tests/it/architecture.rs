@@ -141,7 +141,7 @@ const RULES: &[Rule] = &[
         says: "6: only app constructs adapters",
         within: &["src/"],
         except: &["src/app.rs"],
-        forbidden: &["Bedrock::new", "Tools::new", "DynamoDbStore::new"],
+        forbidden: &["Bedrock::new", "Tools::new", "DynamoDbStore::new", "TwilioRest::new"],
     },
 ];
 

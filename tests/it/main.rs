@@ -16,4 +16,5 @@ mod requests;
 mod scenarios;
 mod socket;
 mod support;
+mod telephony;
 mod tool_rounds;
