@@ -85,6 +85,8 @@ const RULES: &[Rule] = &[
             "src/telephony/",
             "src/catalog/use_case_item/relay.rs",
             "src/config/authored/phone_numbers.rs",
+            "src/config/twilio.rs",
+            "src/outbound/",
         ],
         forbidden: &["voice_protocols"],
     },
