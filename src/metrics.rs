@@ -43,6 +43,20 @@ pub enum Counter {
     /// Cached ones included.
     TokensIn,
     TokensOut,
+    CallsPlaced,
+    /// An outbound call that was forbidden, so that the carrier was not asked.
+    CallsRefusedOutbound,
+    /// A number has called more often than its use case allows.
+    CallsRateLimited,
+    TransfersStarted,
+    /// A person has taken the call.
+    TransfersJoined,
+    /// Nobody took the call, and the caller is back with the agent.
+    TransfersReturned,
+    /// The target is none of the use case's.
+    TransfersRefused,
+    /// A request to the operator API without a valid token.
+    ApiUnauthorized,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -74,6 +88,14 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ModelFallbacks, "model.fallbacks"),
     (Counter::TokensIn, "model.tokens_in"),
     (Counter::TokensOut, "model.tokens_out"),
+    (Counter::CallsPlaced, "calls.placed"),
+    (Counter::CallsRefusedOutbound, "calls.refused_outbound"),
+    (Counter::CallsRateLimited, "calls.rate_limited"),
+    (Counter::TransfersStarted, "transfers.started"),
+    (Counter::TransfersJoined, "transfers.joined"),
+    (Counter::TransfersReturned, "transfers.returned"),
+    (Counter::TransfersRefused, "transfers.refused"),
+    (Counter::ApiUnauthorized, "api.unauthorized"),
 ];
 
 impl From<ModelFailureKind> for Counter {
@@ -89,8 +111,14 @@ impl From<ModelFailureKind> for Counter {
 }
 
 /// A handle to the counters of one service; clones count together.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Metrics(Arc<[AtomicU64; NAMES.len()]>);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self(Arc::new(std::array::from_fn(|_| AtomicU64::new(0))))
+    }
+}
 
 impl Metrics {
     pub fn count(&self, counter: Counter) {
