@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voice_core::ports::RecordStore;
+use voice_core::ports::{CallPlacer, RecordStore, Telephony, UseCaseSource};
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
 use crate::config::{SettingError, Settings, SignatureCheck};
+use crate::escalation::UseCases;
 use crate::http::{Parts, Service};
 use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, clients};
 use crate::metrics::Metrics;
+use crate::outbound::{Outbound, OutboundParts};
+use crate::pending::Pending;
 use crate::session::{Calls, Ports};
 use crate::store::DynamoDbStore;
+use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::Tools;
 
 /// A service that is ready to be served.
@@ -40,7 +45,8 @@ pub struct AwsConfigs {
 }
 
 impl App {
-    pub fn new(settings: &Settings, aws: &AwsConfigs, tasks: TaskTracker) -> Self {
+    /// Fails when no connection could be made from this machine.
+    pub fn new(settings: &Settings, aws: &AwsConfigs, tasks: TaskTracker) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
         let store = Arc::new(store(&aws.dynamodb, settings.table_name.clone(), settings.keep_calls));
         let deadlines = Deadlines {
@@ -52,7 +58,25 @@ impl App {
         let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let tools = Tools::new(store.clone(), store.clone(), metrics.clone(), tasks.clone());
         let records: Arc<dyn RecordStore> = store.clone();
-        let catalog = Catalog::new(records, &tasks, metrics.clone());
+        let catalog = Catalog::new(Arc::clone(&records), &tasks, metrics.clone());
+        let sip_endpoint = settings.twilio.sip_endpoint.clone();
+        let use_cases: Arc<dyn UseCaseSource> =
+            Arc::new(UseCases::new(catalog.clone(), sip_endpoint.as_deref()));
+        let telephony: Arc<dyn Telephony> = Arc::new(telephony(settings)?);
+        let (calls, draining) = (Calls::new(settings.max_calls), CancellationToken::new());
+        let placer: Arc<dyn CallPlacer> = Arc::new(Outbound::new(OutboundParts {
+            public_url: settings.public_url.clone(),
+            caller_ids: settings.twilio.caller_ids.clone(),
+            time_zone: settings.time_zone.clone(),
+            use_cases: Arc::clone(&use_cases),
+            records,
+            launches: Arc::new(Pending),
+            telephony: Arc::clone(&telephony),
+            calls: calls.clone(),
+            draining: draining.clone(),
+            metrics: metrics.clone(),
+            tasks: tasks.clone(),
+        }));
         let ports = Ports { model: Arc::new(model), tools: Arc::new(tools), store, metrics, tasks, owner };
         let service = Service::new(Parts {
             public_url: settings.public_url.clone(),
@@ -65,14 +89,38 @@ impl App {
             default_use_case: settings.default_use_case.clone(),
             default_model: settings.default_model.clone(),
             time_zone: settings.time_zone.clone(),
+            use_cases,
             catalog,
-            calls: Calls::new(settings.max_calls),
+            calls,
             ports,
-            draining: CancellationToken::new(),
+            handoffs: Arc::new(Pending),
+            launches: Arc::new(Pending),
+            callers: Arc::new(Pending),
+            telephony: settings.twilio.account.as_ref().map(|_| telephony),
+            placer,
+            sip_endpoint,
+            api_tokens: settings.api_tokens.clone(),
+            draining,
             shutting_down: CancellationToken::new(),
         });
-        Self { service, drain: settings.drain }
+        Ok(Self { service, drain: settings.drain })
     }
+}
+
+fn telephony(settings: &Settings) -> anyhow::Result<TwilioRest> {
+    let twilio = &settings.twilio;
+    let account = twilio.account.as_ref().map(|account| TwilioAccount {
+        sid: account.sid.clone(),
+        user: account.user.clone(),
+        password: account.password.clone(),
+    });
+    TwilioRest::new(TwilioSettings {
+        api_url: twilio.api_url.clone(),
+        verify_url: twilio.verify_url.clone(),
+        account,
+        verify_service_sid: twilio.verify_service_sid.clone(),
+    })
+    .context("no requests can be made to Twilio")
 }
 
 /// Region, credentials and endpoints from the environment, as every AWS program reads them.

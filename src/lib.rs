@@ -11,6 +11,7 @@ pub mod language_models;
 pub mod lifecycle;
 pub mod metrics;
 pub mod outbound;
+mod pending;
 pub mod session;
 pub mod store;
 pub mod telemetry;

@@ -16,7 +16,7 @@ pub(super) async fn run(source: impl Fn(&str) -> Option<String>) -> anyhow::Resu
     let tasks = TaskTracker::new();
     let aws = aws_config().await?;
     let aws = AwsConfigs { dynamodb: aws.clone(), bedrock: aws };
-    let app = App::new(&settings, &aws, tasks.clone());
+    let app = App::new(&settings, &aws, tasks.clone())?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;

@@ -43,6 +43,9 @@ pub struct Webhook {
     pub account_sid: String,
     pub from: Private<String>,
     pub to: Private<String>,
+    pub direction: Direction,
+    /// What whoever had the call placed wants prompts and tools to know.
+    pub variables: Private<BTreeMap<String, String>>,
 }
 
 const GREETING: &str = "welcomeGreeting";
@@ -84,8 +87,8 @@ impl PreparedCall {
             to: webhook.to,
             use_case: use_case.name.clone(),
             caller,
-            direction: Direction::Inbound,
-            variables: Private::default(),
+            direction: webhook.direction,
+            variables: webhook.variables,
         };
         Ok(Self {
             context: Arc::new(context),

@@ -36,8 +36,9 @@ use crate::metrics::Counter;
 pub enum SessionStart {
     /// The call was answered by this process and nothing was said yet.
     Fresh(Session),
-    /// The call was answered, and perhaps carried, by another session. `greeted` when the carrier does not greet any more.
-    Claimed { epoch: u64, history: History, greeted: bool },
+    /// The call was answered, and perhaps carried, by another session. `greeted` when the carrier does not greet any more;
+    /// `returned` says why a person did not take the call that was handed over.
+    Claimed { epoch: u64, history: History, greeted: bool, returned: Option<String> },
 }
 
 /// Everything that can wake a session.
@@ -138,7 +139,7 @@ where
             SessionStart::Fresh(session) => {
                 (Conversation::new(use_case, call.greeting()), Standing::ToBeClaimed(session), Opening::Fresh)
             }
-            SessionStart::Claimed { epoch, history, greeted } => {
+            SessionStart::Claimed { epoch, history, greeted, returned } => {
                 let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
                 let first_generation = sessions_before.saturating_mul(GENERATIONS_PER_SESSION);
                 let greeting = call.greeting().filter(|_| !greeted);
@@ -150,6 +151,7 @@ where
                     Background::default(),
                 );
                 let opening = if greeted { Opening::Resumed } else { Opening::Fresh };
+                let opening = returned.map_or(opening, |reason| Opening::Returned { reason });
                 (conversation, Standing::Claimed { epoch }, opening)
             }
         };

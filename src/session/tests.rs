@@ -246,7 +246,7 @@ impl Stage {
         let leave = Leave { now: taken_over.clone(), shutting_down: CancellationToken::new() };
         tasks.spawn(async move {
             // As the socket's route does it.
-            if !setup_fits(&mut socket, CALL, &ports).await {
+            if setup_fits(&mut socket, CALL, &ports).await.is_none() {
                 let _ = socket.outbound.send(Frame::Close(CloseCode::Policy)).await;
                 return;
             }

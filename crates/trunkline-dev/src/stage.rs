@@ -123,7 +123,7 @@ impl Stage {
             samples::load(configuration, &store).await?;
         }
         let app =
-            App::new(&settings, &AwsConfigs { dynamodb: table, bedrock: model_config }, TaskTracker::new());
+            App::new(&settings, &AwsConfigs { dynamodb: table, bedrock: model_config }, TaskTracker::new())?;
         let metrics = app.service.ports.metrics.clone();
         let stop = CancellationToken::new();
         // Not with the service's own tasks, which it waits for at its end.
