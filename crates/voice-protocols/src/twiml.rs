@@ -56,7 +56,7 @@ pub struct Say {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gather {
     pub action: String,
-    /// Twilio waits no longer when so many keys were pressed.
+    /// Twilio waits no longer when so many keys were pressed, `#` being one like any other; else `#` ends the wait.
     pub keys: Option<u32>,
     /// Counted from the end of what is said, and from each key.
     pub timeout_seconds: Option<u32>,

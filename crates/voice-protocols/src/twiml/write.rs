@@ -39,7 +39,11 @@ fn say(xml: &mut XmlWriter, say: &Say) {
 fn gather(xml: &mut XmlWriter, gather: &Gather) {
     xml.open("Gather");
     request(xml, &gather.action);
-    optional(xml, "numDigits", gather.keys);
+    if let Some(keys) = gather.keys {
+        xml.attribute("numDigits", &keys.to_string());
+        // Else `#` would end it without a key having been pressed.
+        xml.attribute("finishOnKey", "");
+    }
     optional(xml, "timeout", gather.timeout_seconds);
     gather.prompts.iter().for_each(|prompt| say(xml, prompt));
     xml.close();
