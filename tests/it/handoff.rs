@@ -9,7 +9,7 @@ use voice_core::ports::{CallUpdate, HandoffStatus, TelephonyErrorKind};
 use voice_core::use_case::{Destination, Dial, HandoffTarget, IfUnanswered, Party, UseCase};
 
 use crate::bare::{Asked, Bare, Setup};
-use crate::support::{CALLED, SOON};
+use crate::support::{CALLED, DEFAULT, SOON, stage_with, use_case, webhook};
 
 const CALL: &str = "CA00000000000000000000000000000001";
 const PERSON: &str = "CAperson1";
@@ -420,6 +420,22 @@ async fn a_person_who_presses_a_key_meets_the_caller_although_the_table_is_out_o
     person_status(&service, "busy").await;
     let (call_sid, _) = updated(&mut service).await;
     assert_eq!(call_sid, CALL, "who was not reached has not taken the call");
+}
+
+#[tokio::test]
+async fn a_use_case_that_names_nobody_hands_over_to_the_sip_endpoint() {
+    let settings = [("SIP_ENDPOINT", "support@example.com")];
+    let stage = stage_with(&settings, [use_case(DEFAULT, json!({}))]).await;
+    let incoming = webhook(&stage, "/twiml");
+    incoming.post().await.relay();
+    let call_sid = incoming.call_sid();
+    let ended = webhook(&stage, &format!("/twiml/ended/{call_sid}"))
+        .with("CallSid", &call_sid)
+        .with("SessionStatus", "ended")
+        .with("HandoffData", r#"{"reasonCode":"live-agent-handoff","reason":"billing"}"#);
+    let twiml = ended.post().await.body;
+    assert!(twiml.contains(&format!(r#"callerId="{CALLED}""#)), "{twiml}");
+    assert!(twiml.contains("<Sip>sip:support@example.com</Sip>"), "{twiml}");
 }
 
 #[tokio::test]
