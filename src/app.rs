@@ -3,28 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voice_core::ports::{
-    BoxFuture, CallPlacer, CallUpdate, Launch, NewCall, NotPlaced, OutboundRequest, RecordStore, RemoteTools,
-    RemoteToolsError, Sms, Telephony, TelephonyError, TelephonyErrorKind, ToolRequest, UseCaseSource,
-    Verification,
+    BoxFuture, CallPlacer, RecordStore, RemoteTools, RemoteToolsError, Telephony, ToolRequest, UseCaseSource,
 };
-use voice_core::private::Private;
-use voice_core::use_case::{McpServer, McpTool, Tool, UseCase, VerifyChannel};
+use voice_core::use_case::{McpServer, McpTool, Tool};
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
 use crate::config::{SettingError, Settings, SignatureCheck, tool_secrets_of_environment};
+use crate::escalation::UseCases;
 use crate::http::{Parts, Service};
 use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, clients};
 use crate::metrics::Metrics;
+use crate::outbound::{Outbound, OutboundParts};
 use crate::secrets::Secrets;
 use crate::session::{Calls, Ports};
 use crate::store::DynamoDbStore;
+use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
+use crate::tools::http::HostPattern;
 use crate::tools::{McpCaller, Tools, ToolsParts, http as http_tools};
 
 /// A service that is ready to be served.
@@ -59,7 +61,7 @@ pub struct AwsConfigs {
 }
 
 impl App {
-    /// Fails when no secure connections can be made on this machine.
+    /// Fails when no secure connection can be made from this machine.
     pub fn new(settings: &Settings, aws: &AwsConfigs, tasks: TaskTracker) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
         let store = Arc::new(store(&aws.dynamodb, settings.table_name.clone(), settings.keep_calls));
@@ -70,28 +72,56 @@ impl App {
         let model =
             Bedrock::new(clients(&aws.bedrock, ClientSettings::default()), deadlines, metrics.clone());
         let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
-        let secrets = Secrets::new(
+        let secrets = Arc::new(Secrets::new(
             tool_secrets_of_environment(),
             aws_sdk_secretsmanager::Client::new(&aws.secrets),
             metrics.clone(),
-        );
-        let unavailable = Arc::new(Unavailable);
+        ));
+        let access = http_tools::Settings {
+            allowed_hosts: allowed_hosts(settings)?,
+            allow_private: settings.tools.private_hosts,
+        };
+        let records: Arc<dyn RecordStore> = store.clone();
+        let catalog = Catalog::new(Arc::clone(&records), Arc::new(NoServers), &tasks, metrics.clone());
+        let sip_endpoint = settings.twilio.sip_endpoint.clone();
+        let use_cases: Arc<dyn UseCaseSource> =
+            Arc::new(UseCases::new(catalog.clone(), sip_endpoint.as_deref()));
+        let telephony: Arc<dyn Telephony> = Arc::new(telephony(settings)?);
+        let (calls, draining) = (Calls::new(settings.max_calls), CancellationToken::new());
+        let placer: Arc<dyn CallPlacer> = Arc::new(Outbound::new(OutboundParts {
+            public_url: settings.public_url.clone(),
+            caller_ids: settings.twilio.caller_ids.clone(),
+            time_zone: settings.time_zone.clone(),
+            use_cases: Arc::clone(&use_cases),
+            records: Arc::clone(&records),
+            launches: store.clone(),
+            telephony: Arc::clone(&telephony),
+            calls: calls.clone(),
+            draining: draining.clone(),
+            metrics: metrics.clone(),
+            tasks: tasks.clone(),
+        }));
         let tools = Tools::new(ToolsParts {
             runs: store.clone(),
-            records: store.clone(),
-            telephony: unavailable.clone(),
-            secrets: Arc::new(secrets),
-            use_cases: unavailable.clone(),
-            placer: unavailable.clone(),
-            mcp: unavailable,
-            http: http_tools::Settings::default(),
+            records,
+            telephony: Arc::clone(&telephony),
+            secrets,
+            use_cases: Arc::clone(&use_cases),
+            placer: Arc::clone(&placer),
+            mcp: Arc::new(Unavailable),
+            http: access,
             time_zone: settings.time_zone.clone(),
             metrics: metrics.clone(),
             tasks: tasks.clone(),
         })?;
-        let records: Arc<dyn RecordStore> = store.clone();
-        let catalog = Catalog::new(records, Arc::new(NoServers), &tasks, metrics.clone());
-        let ports = Ports { model: Arc::new(model), tools: Arc::new(tools), store, metrics, tasks, owner };
+        let ports = Ports {
+            model: Arc::new(model),
+            tools: Arc::new(tools),
+            store: store.clone(),
+            metrics,
+            tasks,
+            owner,
+        };
         let service = Service::new(Parts {
             public_url: settings.public_url.clone(),
             signatures: match &settings.signatures {
@@ -103,14 +133,47 @@ impl App {
             default_use_case: settings.default_use_case.clone(),
             default_model: settings.default_model.clone(),
             time_zone: settings.time_zone.clone(),
+            use_cases,
             catalog,
-            calls: Calls::new(settings.max_calls),
+            calls,
             ports,
-            draining: CancellationToken::new(),
+            handoffs: store.clone(),
+            launches: store.clone(),
+            callers: store,
+            telephony: settings.twilio.account.as_ref().map(|_| telephony),
+            placer,
+            sip_endpoint,
+            api_tokens: settings.api_tokens.clone(),
+            draining,
             shutting_down: CancellationToken::new(),
         });
         Ok(Self { service, drain: settings.drain })
     }
+}
+
+fn allowed_hosts(settings: &Settings) -> anyhow::Result<Vec<HostPattern>> {
+    let pattern = |host: &String| {
+        let problem =
+            |wants: &str| SettingError { variable: "TOOL_HOSTS", problem: format!("{host:?} {wants}") };
+        host.parse().map_err(|wants| problem(wants).into())
+    };
+    settings.tools.hosts.iter().map(pattern).collect()
+}
+
+fn telephony(settings: &Settings) -> anyhow::Result<TwilioRest> {
+    let twilio = &settings.twilio;
+    let account = twilio.account.as_ref().map(|account| TwilioAccount {
+        sid: account.sid.clone(),
+        user: account.user.clone(),
+        password: account.password.clone(),
+    });
+    TwilioRest::new(TwilioSettings {
+        api_url: twilio.api_url.clone(),
+        verify_url: twilio.verify_url.clone(),
+        account,
+        verify_service_sid: twilio.verify_service_sid.clone(),
+    })
+    .context("no requests can be made to Twilio")
 }
 
 /// Region, credentials and endpoints from the environment, as every AWS program reads them.
@@ -140,59 +203,6 @@ pub fn store(aws: &SdkConfig, table: String, keep_calls: Duration) -> DynamoDbSt
 /// Stands where the carrier, the catalog, the placer of calls and MCP servers are connected.
 #[derive(Debug)]
 struct Unavailable;
-
-impl Unavailable {
-    const fn error() -> TelephonyError {
-        TelephonyError {
-            kind: TelephonyErrorKind::NotConfigured,
-            code: None,
-            message: String::new(),
-            source: None,
-        }
-    }
-}
-
-impl Telephony for Unavailable {
-    fn send_sms(&self, _: Sms) -> BoxFuture<'_, Result<String, TelephonyError>> {
-        Box::pin(async { Err(Self::error()) })
-    }
-
-    fn start_verification<'a>(
-        &'a self,
-        _: &'a Private<String>,
-        _: VerifyChannel,
-    ) -> BoxFuture<'a, Result<(), TelephonyError>> {
-        Box::pin(async { Err(Self::error()) })
-    }
-
-    fn check_verification<'a>(
-        &'a self,
-        _: &'a Private<String>,
-        _: &'a Private<String>,
-    ) -> BoxFuture<'a, Result<Verification, TelephonyError>> {
-        Box::pin(async { Err(Self::error()) })
-    }
-
-    fn place_call(&self, _: NewCall) -> BoxFuture<'_, Result<String, TelephonyError>> {
-        Box::pin(async { Err(Self::error()) })
-    }
-
-    fn update_call<'a>(&'a self, _: &'a str, _: CallUpdate) -> BoxFuture<'a, Result<(), TelephonyError>> {
-        Box::pin(async { Err(Self::error()) })
-    }
-}
-
-impl UseCaseSource for Unavailable {
-    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Arc<UseCase>, String>> {
-        Box::pin(async { Err("use cases are not connected".to_owned()) })
-    }
-}
-
-impl CallPlacer for Unavailable {
-    fn place(&self, _: OutboundRequest) -> BoxFuture<'_, Result<Launch, NotPlaced>> {
-        Box::pin(async { Err(NotPlaced::NoCallerIds) })
-    }
-}
 
 impl McpCaller for Unavailable {
     fn call<'a>(

@@ -54,6 +54,18 @@ pub enum Counter {
     SmsSent,
     /// A caller told a wrong code, or one that was never sent.
     VerificationsFailed,
+    CallsPlaced,
+    /// An outbound call that was forbidden, so that the carrier was not asked.
+    CallsRefusedOutbound,
+    /// A number has called more often than its use case allows.
+    CallsRateLimited,
+    TransfersStarted,
+    /// A person has taken the call.
+    TransfersJoined,
+    /// Nobody took the call, and the caller is back with the agent.
+    TransfersReturned,
+    /// A request to the operator API without a valid token.
+    ApiUnauthorized,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -92,6 +104,13 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::SecretsFailed, "secrets.failed"),
     (Counter::SmsSent, "sms.sent"),
     (Counter::VerificationsFailed, "verifications.failed"),
+    (Counter::CallsPlaced, "calls.placed"),
+    (Counter::CallsRefusedOutbound, "calls.refused_outbound"),
+    (Counter::CallsRateLimited, "calls.rate_limited"),
+    (Counter::TransfersStarted, "transfers.started"),
+    (Counter::TransfersJoined, "transfers.joined"),
+    (Counter::TransfersReturned, "transfers.returned"),
+    (Counter::ApiUnauthorized, "api.unauthorized"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of `trunkline`, and with which exit code it answers.
 
+mod call;
 mod healthcheck;
 mod serve;
 mod use_case;
@@ -35,6 +36,7 @@ fn run(matches: &ArgMatches) -> ExitCode {
     let result = runtime.block_on(async {
         match matches.subcommand() {
             Some(("use-case", matches)) => use_case::run(matches).await,
+            Some(("call", matches)) => call::run(matches).await,
             Some(("healthcheck", matches)) => healthcheck::run(source(matches)).await,
             Some((_, matches)) => serve::run(source(matches)).await,
             None => serve::run(source(matches)).await,
@@ -68,6 +70,7 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(serve)
         .subcommand(use_case_command())
+        .subcommand(call_command())
         .subcommand(healthcheck)
 }
 
@@ -98,6 +101,31 @@ fn use_case_command() -> Command {
             Command::new("put").about("Check items and write them to the table").arg(paths()).args(table()),
         )
         .subcommand(Command::new("list").about("List the use cases in the table").args(table()))
+}
+
+fn call_command() -> Command {
+    let own = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help);
+    let of_service = |setting: &&Setting| ["PUBLIC_URL", "WS_URL", "API_TOKEN"].contains(&setting.variable);
+    Command::new("call")
+        .about("Have a running service place a call; prints its id, and exits 1 when it was not placed")
+        .arg(own("to", "The number to call, such as +14155550100").value_name("NUMBER").required(true))
+        .arg(own("use-case", "Who talks to the person").value_name("NAME").required(true))
+        .arg(own("from", "One of OUTBOUND_CALLER_IDS; the first of them when absent").value_name("NUMBER"))
+        .arg(
+            own("variables", "What prompts and tools may know of it")
+                .value_name("NAME=VALUE")
+                .num_args(1..)
+                .action(ArgAction::Append)
+                .value_parser(call::variable),
+        )
+        .arg(
+            own("machine", "When a machine answers: ignore, hangUp, or say:<what is left as a message>")
+                .value_name("WHAT")
+                .value_parser(call::machine),
+        )
+        .arg(own("idempotency-key", "The same key again is the same call").value_name("KEY"))
+        .arg(own("url", "Where the service is, instead of PUBLIC_URL").value_name("URL"))
+        .args(SETTINGS.iter().filter(of_service).map(flag))
 }
 
 fn flag(setting: &Setting) -> Arg {

@@ -3,10 +3,12 @@
 //! Nothing else reads the environment or a file of settings. A setting that is missing or wrong is an error that names
 //! the variable and what it wants, before a port is bound.
 
+mod access;
 pub mod authored;
 mod public_url;
 mod secrets;
 mod table;
+mod twilio;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -17,9 +19,11 @@ use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 use voice_core::private::Private;
 
+pub use access::ToolAccess;
 pub use public_url::PublicUrl;
 pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};
+pub use twilio::{TwilioAccount, TwilioSettings};
 
 /// Everything that `trunkline serve` can be told.
 #[derive(Clone, Debug)]
@@ -27,6 +31,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub public_url: PublicUrl,
     pub signatures: SignatureCheck,
+    pub twilio: TwilioSettings,
+    /// Of the operator API, which is off when there are none.
+    pub api_tokens: Vec<Private<String>>,
+    pub tools: ToolAccess,
     pub table_name: String,
     /// Answers when nothing else chooses a use case.
     pub default_use_case: String,
@@ -97,6 +105,9 @@ impl Settings {
             listen,
             public_url: public_url(source)?,
             signatures: signatures(source, listen)?,
+            twilio: TwilioSettings::read(source, listen)?,
+            api_tokens: access::api_tokens(source)?,
+            tools: ToolAccess::read(source, listen)?,
             table_name: required(source, "TABLE_NAME")?,
             default_use_case: required(source, "STACK_USE_CASE")?,
             default_model: optional(source, "MODEL_IDENTIFIER"),
@@ -117,6 +128,12 @@ impl Settings {
     /// The port alone, for commands that need nothing else.
     pub fn read_port(source: Source<'_>) -> Result<u16, SettingError> {
         number(source, "PORT", "a port between 1 and 65535")
+    }
+
+    /// Where a running service is and what it wants to be shown, for commands that ask it for something.
+    pub fn read_operator_api(source: Source<'_>) -> Result<(PublicUrl, Private<String>), SettingError> {
+        let token = access::api_tokens(source)?.into_iter().next();
+        Ok((public_url(source)?, token.ok_or_else(|| missing("API_TOKEN"))?))
     }
 
     /// The name of the table alone, for commands that need nothing else.
@@ -153,13 +170,7 @@ fn public_url(source: Source<'_>) -> Result<PublicUrl, SettingError> {
 
 fn signatures(source: Source<'_>, listen: SocketAddr) -> Result<SignatureCheck, SettingError> {
     const DANGEROUS: &str = "DANGEROUS_SKIP_SIGNATURE_CHECK";
-    let tokens = optional(source, "TWILIO_AUTH_TOKEN").unwrap_or_default();
-    let tokens: Vec<_> = tokens
-        .split(',')
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
-        .map(|token| Private::new(token.to_owned()))
-        .collect();
+    let tokens: Vec<_> = list(source, "TWILIO_AUTH_TOKEN").into_iter().map(Private::new).collect();
     let skip: bool = parsed(source, DANGEROUS, "true or false")?;
     match (tokens.is_empty(), skip) {
         (false, false) => Ok(SignatureCheck::Tokens(tokens)),
@@ -192,6 +203,12 @@ fn optional(source: Source<'_>, variable: &'static str) -> Option<String> {
         .filter_map(|name| source(name))
         .find(|value| !value.is_empty());
     given.or_else(|| setting.and_then(|setting| setting.default).map(str::to_owned))
+}
+
+/// Values that are separated by commas.
+fn list(source: Source<'_>, variable: &'static str) -> Vec<String> {
+    let values = optional(source, variable).unwrap_or_default();
+    values.split(',').map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
 fn required(source: Source<'_>, variable: &'static str) -> Result<String, SettingError> {

@@ -39,6 +39,36 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "the auth token that Twilio signs with; several, separated by commas, while rotating",
     ),
+    setting("TWILIO_ACCOUNT_SID", &[], None, "the account (AC…) for messages, codes and calls through REST"),
+    setting("TWILIO_API_SID", &[], None, "the API key (SK…) for REST; the auth token is used without one"),
+    setting("TWILIO_API_SECRET", &[], None, "the secret of the API key"),
+    setting("TWILIO_API_URL", &[], Some("https://api.twilio.com"), "where Twilio's REST API is"),
+    setting("TWILIO_VERIFY_URL", &[], Some("https://verify.twilio.com"), "where Twilio Verify is"),
+    setting("TWILIO_VERIFY_SERVICE_SID", &[], None, "the Verify service (VA…) that sends and checks codes"),
+    setting(
+        "SIP_ENDPOINT",
+        &[],
+        None,
+        "the SIP address that takes callers when their use case names nobody, and on /failover",
+    ),
+    setting(
+        "OUTBOUND_CALLER_IDS",
+        &[],
+        None,
+        "the E.164 numbers that calls may be placed from, separated by commas",
+    ),
+    setting(
+        "API_TOKEN",
+        &[],
+        None,
+        "the bearer token of the operator API under /api, which is off without; several, separated by commas",
+    ),
+    setting(
+        "TOOL_HOSTS",
+        &[],
+        None,
+        "the hosts that tools may reach, such as api.example.com,*.example.org; any public one when not set",
+    ),
     setting(
         "MODEL_IDENTIFIER",
         &["INFERENCE_PROFILE_ARN"],
@@ -80,5 +110,11 @@ pub const SETTINGS: &[Setting] = &[
         &[],
         Some("false"),
         "true to answer requests that nobody signed; only on a loopback address",
+    ),
+    setting(
+        "DANGEROUS_ALLOW_PRIVATE_TOOL_HOSTS",
+        &[],
+        Some("false"),
+        "true to let tools reach private addresses, also without TLS; only on a loopback address",
     ),
 ];

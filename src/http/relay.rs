@@ -15,9 +15,9 @@ use voice_protocols::webhook::is_call_sid;
 
 use super::Service;
 use super::ended::prepare_again;
+use super::returning::{RETURNED, Returned};
 use super::signed::{Refused, check_handshake};
 use super::socket::CallSocket;
-use super::twiml::session;
 use crate::metrics::Counter;
 use crate::session::{Leave, Ports, PreparedCall, SessionStart, run, setup_fits};
 use crate::telemetry::causes;
@@ -63,9 +63,10 @@ pub(super) async fn connect(
 
 async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
     // Only a socket that shows that it is the call's may take the call over.
-    if !setup_fits(&mut socket, &call_sid, &service.ports).await {
+    let Some(setup) = setup_fits(&mut socket, &call_sid, &service.ports).await else {
         return refuse(&service, socket).await;
-    }
+    };
+    let returned = setup.custom_parameters.get(RETURNED).and_then(|code| Returned::from_code(code));
     let ports = service.ports.for_a_session();
     let (answered, slot) = match service.calls.take_answered(&call_sid) {
         Some((call, slot)) => (Some(call), slot),
@@ -79,10 +80,10 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
     }
     let (call, start) = match answered {
         Some(call) if !took_over => {
-            let start = SessionStart::Fresh(session(&call, Vec::new()));
+            let start = SessionStart::Fresh(call.session(Vec::new()));
             (call, start)
         }
-        _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid)).await {
+        _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid, returned)).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return refuse(&service, socket).await,
             Err(_) => {
@@ -98,7 +99,12 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
 }
 
 /// A call that another session, perhaps of another process, has answered or carried.
-async fn claim(service: &Service, ports: &Ports, call_sid: &str) -> Option<(PreparedCall, SessionStart)> {
+async fn claim(
+    service: &Service,
+    ports: &Ports,
+    call_sid: &str,
+    returned: Option<Returned>,
+) -> Option<(PreparedCall, SessionStart)> {
     let store = &ports.store;
     let claimed = match store.claim_session(call_sid, &ports.owner, Claim::Next).await {
         Ok(Ownership::Ours(claimed)) => claimed,
@@ -130,13 +136,14 @@ async fn claim(service: &Service, ports: &Ports, call_sid: &str) -> Option<(Prep
     };
     // A call that breaks is connected again without a greeting.
     let greeted = epoch > 1 || claimed.resumes > 0;
+    let returned = returned.map(|why| why.words().to_owned());
     let background = Background {
         language: claimed.language,
         verified: claimed.verified,
         spent,
         elapsed: since(&claimed.started_at),
     };
-    Some((call, SessionStart::Claimed { epoch, history, background, greeted, returned: None }))
+    Some((call, SessionStart::Claimed { epoch, history, background, greeted, returned }))
 }
 
 /// How long ago that was; no time at all when it cannot be read.

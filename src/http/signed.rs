@@ -1,6 +1,7 @@
 //! Requests that Twilio signed, with their parameters. Nobody else gets further than this.
 
 use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tracing::warn;
@@ -11,21 +12,26 @@ use crate::metrics::Counter;
 
 const SIGNATURE: &str = "x-twilio-signature";
 
-/// The parameters of a signed webhook: of the form, or of the query when it is a GET.
-pub(super) fn webhook_params(
-    service: &Service,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Vec<(String, String)>, Refused> {
-    let form = if method == Method::POST { parse_form(body) } else { Vec::new() };
-    let path_and_query = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
-    check(service, headers, &service.public_url.http(path_and_query), &form)?;
-    if method == Method::POST {
-        return Ok(form);
+/// The parameters of a signed webhook: of the form, or of the query when it is a GET. Repeated names stay repeated.
+#[derive(Debug)]
+pub(super) struct Signed(pub(super) Vec<(String, String)>);
+
+impl FromRequest<Service> for Signed {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, service: &Service) -> Result<Self, Response> {
+        let (method, uri, headers) =
+            (request.method().clone(), request.uri().clone(), request.headers().clone());
+        let body = Bytes::from_request(request, service).await.map_err(IntoResponse::into_response)?;
+        let form = if method == Method::POST { parse_form(&body) } else { Vec::new() };
+        let path_and_query = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
+        check(service, &headers, &service.public_url.http(path_and_query), &form)
+            .map_err(IntoResponse::into_response)?;
+        if method == Method::POST {
+            return Ok(Self(form));
+        }
+        Ok(Self(parse_form(uri.query().unwrap_or_default().as_bytes())))
     }
-    Ok(parse_form(uri.query().unwrap_or_default().as_bytes()))
 }
 
 /// Checks the handshake of a socket. What is signed is the address that we put in the TwiML.

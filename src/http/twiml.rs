@@ -1,56 +1,47 @@
 //! Answers a call: chooses who answers, and tells Twilio where the conversation is.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::StatusCode;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
-use voice_core::ports::{Direction, Session};
+use voice_core::ports::Direction;
 use voice_core::private::Private;
-use voice_core::use_case::{Channel, UseCase};
-use voice_protocols::twiml::{ConversationRelay, Verb, VoiceResponse};
-use voice_protocols::webhook::VoiceWebhook;
+use voice_core::use_case::CallerProfile;
+use voice_protocols::webhook::{VoiceWebhook, is_e164};
 
 use super::Service;
-use super::signed::{Refused, webhook_params};
+use super::answers::{Connection, apologise, connect, say_and_hang_up, spoken};
+use super::signed::Signed;
 use crate::metrics::Counter;
 use crate::session::{PreparedCall, Webhook};
 use crate::telemetry::causes;
 
-/// Spoken when there is nobody to answer.
-const APOLOGY: &str = "We are sorry, we cannot take your call right now. Please try again later.";
 /// The caller hears ringing while the session is written; a table that is out of reach must not keep it that way.
 const WRITING_SESSION: Duration = Duration::from_millis(1500);
+/// A count that takes longer is not worth the caller's time.
+const COUNTING: Duration = Duration::from_millis(500);
 /// Twilio waits fifteen seconds for an answer; ours comes from memory.
 const LONGEST_ANSWER: Duration = Duration::from_secs(10);
-/// What the core must be told in order to know what the caller heard.
-const EVENTS: [&str; 2] = ["speaker-events", "tokens-played"];
 
 pub(super) async fn answer(
     State(service): State<Service>,
     use_case: Option<Path<String>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refused> {
-    let params = webhook_params(&service, &method, &uri, &headers, &body)?;
-    let webhook = match VoiceWebhook::from_params(params) {
-        Ok(webhook) => webhook,
+    Signed(params): Signed,
+) -> Response {
+    match VoiceWebhook::from_params(params) {
+        Ok(webhook) => answer_call(&service, use_case.map(|Path(name)| name), webhook).await,
         Err(error) => {
             warn!(%error, "a webhook is no call");
-            return Ok(apologise(&service));
+            apologise(&service)
         }
-    };
-    Ok(answer_call(&service, use_case.map(|Path(name)| name), webhook).await)
+    }
 }
 
 /// Anything but TwiML would have Twilio play a failure of its own, so a webhook that panics, hangs or fails apologises.
@@ -67,27 +58,45 @@ pub(super) async fn always_twiml(State(service): State<Service>, request: Reques
 }
 
 async fn answer_call(service: &Service, path: Option<String>, webhook: VoiceWebhook) -> Response {
-    let call_sid = webhook.call_sid.clone();
+    let facts = facts(&webhook);
+    let caller = profile_of_person(service, &facts).await;
+    let name = chosen(service, path, caller.as_deref(), &facts).await;
+    let prepared = match prepare(service, facts, &name, caller).await {
+        Ok(prepared) => prepared,
+        Err(reason) => {
+            error!(call.sid = %webhook.call_sid, %reason, "a call could not be answered");
+            return apologise(service);
+        }
+    };
+    if calls_too_often(service, &prepared).await {
+        service.metrics().count(Counter::CallsRateLimited);
+        info!(call.sid = %webhook.call_sid, use_case = %prepared.use_case.name, "a call was turned away: its number calls too often");
+        return say_and_hang_up(spoken(&prepared.use_case, &prepared.use_case.sentences.too_many_calls));
+    }
+    begin(service, prepared, webhook.params, None).await
+}
+
+/// Gives the call its place and connects it to its conversation.
+pub(super) async fn begin(
+    service: &Service,
+    prepared: PreparedCall,
+    params: Vec<(String, String)>,
+    launch: Option<&str>,
+) -> Response {
+    let call_sid = prepared.context.call_sid.clone();
     if service.draining.is_cancelled() {
         // A load balancer that asks /ready sends nobody here any more.
         return apologise(service);
     }
-    let prepared = match prepare(service, path, &webhook).await {
-        Ok(prepared) => prepared,
-        Err(reason) => {
-            error!(call.sid = %call_sid, %reason, "a call could not be answered");
-            return apologise(service);
-        }
-    };
     // Twilio repeats a webhook whose answer it did not get.
     let slot =
         if service.calls.is_known(&call_sid) { Some(service.calls.readmit()) } else { service.calls.admit() };
     let Some(slot) = slot else {
         service.metrics().count(Counter::CallsBusy);
         info!(call.sid = %call_sid, "a call was turned away: all lines are busy");
-        return say_and_hang_up(&prepared.use_case.sentences.busy);
+        return say_and_hang_up(spoken(&prepared.use_case, &prepared.use_case.sentences.busy));
     };
-    let session = session(&prepared, webhook.params);
+    let session = prepared.session(params);
     match timeout(WRITING_SESSION, service.ports.store.open_session(session)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
@@ -96,92 +105,85 @@ async fn answer_call(service: &Service, path: Option<String>, webhook: VoiceWebh
         Err(_) => warn!(call.sid = %call_sid, "writing the session takes too long; the call goes on"),
     }
     service.metrics().count(Counter::CallsAnswered);
-    info!(call.sid = %call_sid, use_case = %prepared.use_case.name, model = %prepared.models[0], "a call was answered");
-    let twiml = connect(service, &prepared);
+    let direction = prepared.context.direction.as_str();
+    info!(call.sid = %call_sid, use_case = %prepared.use_case.name, model = %prepared.models[0], direction, "a call was answered");
+    let twiml = connect(service, &prepared, Connection { launch, returned: None });
     service.calls.answered(prepared, slot);
     twiml
 }
 
-/// The item that is written for a call.
-pub(super) fn session(prepared: &PreparedCall, params: Vec<(String, String)>) -> Session {
-    Session {
-        call: Arc::clone(&prepared.context),
-        channel: Channel::ConversationRelay.as_str(),
-        model: prepared.models[0].clone(),
-        twilio: Private::new(params),
-    }
+/// The call as its agent will carry it.
+pub(super) async fn prepare(
+    service: &Service,
+    facts: Webhook,
+    use_case: &str,
+    caller: Option<Arc<CallerProfile>>,
+) -> Result<PreparedCall, String> {
+    let use_case = service.use_cases.find(use_case).await?;
+    let now = jiff::Timestamp::now().to_zoned(service.time_zone.clone());
+    PreparedCall::new(facts, use_case, caller, service.default_model.as_deref(), &now)
+        .map_err(|error| error.to_string())
 }
 
-async fn prepare(
-    service: &Service,
-    path: Option<String>,
-    webhook: &VoiceWebhook,
-) -> Result<PreparedCall, String> {
-    let caller = service.catalog.profile(&webhook.from).await;
-    let chosen = path.or_else(|| caller.as_ref().and_then(|caller| caller.use_case.clone()));
-    let name = match chosen {
-        Some(name) => name,
-        None => match service.catalog.use_case_of_number(&webhook.to).await {
-            Some(name) => name.as_ref().clone(),
-            None => service.default_use_case.clone(),
-        },
-    };
-    let use_case = service.catalog.use_case(&name).await.map_err(|error| causes(&error).to_string())?;
-    let webhook = Webhook {
+/// What the service believes of a webhook.
+pub(super) fn facts(webhook: &VoiceWebhook) -> Webhook {
+    Webhook {
         call_sid: webhook.call_sid.clone(),
         account_sid: webhook.account_sid.clone(),
         from: Private::new(webhook.from.clone()),
         to: Private::new(webhook.to.clone()),
-        direction: Direction::Inbound,
+        direction: if webhook.is_outbound() { Direction::Outbound } else { Direction::Inbound },
         variables: Private::default(),
-    };
-    let now = jiff::Timestamp::now().to_zoned(service.time_zone.clone());
-    PreparedCall::new(webhook, use_case, caller, service.default_model.as_deref(), &now)
-        .map_err(|error| error.to_string())
+    }
 }
 
-/// TwiML that connects the call to its conversation.
-pub(super) fn connect(service: &Service, prepared: &PreparedCall) -> Response {
-    let call_sid = &prepared.context.call_sid;
-    let mut attributes = prepared.relay_attributes.clone();
-    let events = attributes.entry("events".to_owned()).or_default();
-    for event in EVENTS {
-        if !events.split_whitespace().any(|wanted| wanted == event) {
-            if !events.is_empty() {
-                events.push(' ');
-            }
-            events.push_str(event);
+pub(super) async fn profile_of_person(service: &Service, facts: &Webhook) -> Option<Arc<CallerProfile>> {
+    let (person, _) = ends(facts);
+    service.catalog.profile(person.expose()).await
+}
+
+/// The number of the person, and ours.
+fn ends(facts: &Webhook) -> (&Private<String>, &Private<String>) {
+    match facts.direction {
+        Direction::Inbound => (&facts.from, &facts.to),
+        Direction::Outbound => (&facts.to, &facts.from),
+    }
+}
+
+/// The name of the use case that answers.
+async fn chosen(
+    service: &Service,
+    path: Option<String>,
+    caller: Option<&CallerProfile>,
+    facts: &Webhook,
+) -> String {
+    if let Some(name) = path.or_else(|| caller.and_then(|caller| caller.use_case.clone())) {
+        return name;
+    }
+    let (_, own_number) = ends(facts);
+    match service.catalog.use_case_of_number(own_number.expose()).await {
+        Some(name) => name.as_ref().clone(),
+        None => service.default_use_case.clone(),
+    }
+}
+
+/// Whether the number has used up its calls. Callers who withhold theirs cannot be told apart, and are not counted; when
+/// the table is out of reach, nobody is.
+async fn calls_too_often(service: &Service, prepared: &PreparedCall) -> bool {
+    let (call, Some(limit)) = (&prepared.context, &prepared.use_case.caller_limit) else { return false };
+    if call.direction == Direction::Outbound || !is_e164(call.from.expose()) {
+        return false;
+    }
+    let counted = service.callers.count_call(&call.from, &call.call_sid, limit.window);
+    match timeout(COUNTING, counted).await {
+        Ok(Ok(calls)) => calls > u64::from(limit.calls),
+        Ok(Err(error)) => {
+            warn!(call.sid = %call.call_sid, error = %causes(&error), "a caller's calls were not counted");
+            false
+        }
+        Err(_) => {
+            warn!(call.sid = %call.call_sid, "counting a caller's calls takes too long");
+            false
         }
     }
-    // Without it no key reaches anybody.
-    attributes.entry("dtmfDetection".to_owned()).or_insert_with(|| "true".to_owned());
-    let relay = ConversationRelay {
-        url: service.public_url.socket(&format!("/relay/{call_sid}")),
-        attributes,
-        languages: languages(&prepared.use_case),
-        parameters: BTreeMap::from([
-            ("callSid".to_owned(), call_sid.clone()),
-            ("useCase".to_owned(), prepared.use_case.name.clone()),
-        ]),
-    };
-    let action = service.public_url.http(&format!("/twiml/ended/{call_sid}"));
-    xml(&VoiceResponse::new(vec![Verb::Connect { action, relay }]))
-}
-
-fn languages(use_case: &UseCase) -> Vec<BTreeMap<String, String>> {
-    use_case.languages.iter().map(|language| language.attributes.clone()).collect()
-}
-
-/// Says that there is nobody to answer, and hangs up.
-pub(super) fn apologise(service: &Service) -> Response {
-    service.metrics().count(Counter::CallsApologised);
-    say_and_hang_up(APOLOGY)
-}
-
-pub(super) fn say_and_hang_up(sentence: &str) -> Response {
-    xml(&VoiceResponse::new(vec![Verb::Say(sentence.to_owned()), Verb::Hangup]))
-}
-
-pub(super) fn xml(response: &VoiceResponse) -> Response {
-    ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], response.to_xml()).into_response()
 }

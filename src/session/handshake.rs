@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
-use voice_protocols::relay::Inbound;
+use voice_protocols::relay::{Inbound, Setup};
 
 use super::Ports;
 use super::frame::{CloseCode, Frame, SocketError};
@@ -15,34 +15,35 @@ use crate::metrics::Counter;
 /// `setup` is the first message, at once.
 const SETUP_FOLLOWS: Duration = Duration::from_secs(5);
 
-/// Waits for `setup` and checks that it is for this call. What comes before it is counted and ignored.
-pub async fn setup_fits<S>(socket: &mut S, call_sid: &str, ports: &Ports) -> bool
+/// Waits for `setup` and checks that it is for this call; `None` when it is not, or does not come. What comes before it is
+/// counted and ignored.
+pub async fn setup_fits<S>(socket: &mut S, call_sid: &str, ports: &Ports) -> Option<Box<Setup>>
 where
     S: Stream<Item = Result<Frame, SocketError>> + Unpin,
 {
     let deadline = Instant::now() + SETUP_FOLLOWS;
     for _ in 0..MOST_MALFORMED {
         let Ok(Some(Ok(frame))) = timeout_at(deadline, socket.next()).await else {
-            return false;
+            return None;
         };
         match frame {
             Frame::Text(text) if text.len() <= LARGEST_MESSAGE => match Inbound::parse(&text) {
                 Ok(Inbound::Setup(setup)) => {
-                    let fits = setup.call_sid == call_sid;
-                    if !fits {
-                        warn!(call.sid = call_sid, "setup is for another call");
+                    if setup.call_sid == call_sid {
+                        return Some(setup);
                     }
-                    return fits;
+                    warn!(call.sid = call_sid, "setup is for another call");
+                    return None;
                 }
                 Ok(_) => ports.metrics.count(Counter::FramesUnknown),
                 Err(_) => ports.metrics.count(Counter::FramesMalformed),
             },
             Frame::Text(_) | Frame::Binary => ports.metrics.count(Counter::FramesMalformed),
             Frame::Other | Frame::Ping => {}
-            Frame::Close(_) => return false,
+            Frame::Close(_) => return None,
         }
     }
-    false
+    None
 }
 
 pub(super) async fn close<S>(socket: &mut S, code: CloseCode)

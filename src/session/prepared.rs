@@ -47,6 +47,7 @@ pub struct Webhook {
     pub from: Private<String>,
     pub to: Private<String>,
     pub direction: Direction,
+    /// What whoever had the call placed wants prompts and tools to know.
     pub variables: Private<BTreeMap<String, String>>,
 }
 

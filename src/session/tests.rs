@@ -175,6 +175,10 @@ impl CallStore for Store {
         Box::pin(async { self.answer(None) })
     }
 
+    fn read_session<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
+        Box::pin(async { self.answer(None) })
+    }
+
     fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             self.closed.lock().unwrap().insert(call_sid.to_owned(), epoch);
@@ -242,7 +246,7 @@ impl Stage {
         let leave = Leave { now: taken_over.clone(), shutting_down: CancellationToken::new() };
         tasks.spawn(async move {
             // As the socket's route does it.
-            if !setup_fits(&mut socket, CALL, &ports).await {
+            if setup_fits(&mut socket, CALL, &ports).await.is_none() {
                 let _ = socket.outbound.send(Frame::Close(CloseCode::Policy)).await;
                 return;
             }

@@ -10,12 +10,12 @@ use tokio_util::task::TaskTracker;
 use trunkline::catalog::Catalog;
 use trunkline::metrics::{Counter, Metrics};
 use trunkline_dev::stage::{Stage, TABLE};
-use voice_core::ports::{BoxFuture, RecordStore, RemoteTools, RemoteToolsError, StoreError};
-use voice_core::use_case::{McpServer, Tool};
+use voice_core::ports::{BoxFuture, RecordStore, StoreError};
 
 use crate::support::{
-    AT_ONCE, CALLED, CALLER, DEFAULT, SOON, all_items, bedrock, call_with, every_request_was_valid, get,
-    item, phone_number, profile, put, sdk_item, stage, stage_with, use_case, webhook,
+    AT_ONCE, CALLED, CALLER, DEFAULT, NoServers, SOON, all_items, bedrock, call_with,
+    every_request_was_valid, get, item, phone_number, profile, put, sdk_item, stage, stage_with, use_case,
+    webhook,
 };
 
 fn reception() -> Value {
@@ -260,16 +260,6 @@ impl RecordStore for Drawer {
 
     fn list_records<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
         panic!("a catalog reads single records")
-    }
-}
-
-/// The records of these tests name no servers of tools.
-#[derive(Debug)]
-struct NoServers;
-
-impl RemoteTools for NoServers {
-    fn list(&self, server: Arc<McpServer>) -> BoxFuture<'_, Result<Vec<Tool>, RemoteToolsError>> {
-        panic!("nobody asks {}", server.name)
     }
 }
 

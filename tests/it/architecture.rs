@@ -91,6 +91,8 @@ const RULES: &[Rule] = &[
             "src/telephony/",
             "src/catalog/use_case_item/",
             "src/config/authored/phone_numbers.rs",
+            "src/config/twilio.rs",
+            "src/outbound/",
         ],
         forbidden: &["voice_protocols"],
     },
@@ -148,7 +150,7 @@ const RULES: &[Rule] = &[
         says: "6: only app constructs adapters",
         within: &["src/"],
         except: &["src/app.rs"],
-        forbidden: &["Bedrock::new", "Tools::new", "DynamoDbStore::new", "Secrets::new"],
+        forbidden: &["Bedrock::new", "Tools::new", "DynamoDbStore::new", "Secrets::new", "TwilioRest::new"],
     },
 ];
 

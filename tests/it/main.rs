@@ -6,14 +6,19 @@
 )]
 
 mod answering;
+mod api;
 mod architecture;
 mod bad_input;
+mod bare;
 mod command_line;
 mod conversing;
 mod failing_models;
+mod handoff;
+mod outbound;
 mod privacy;
 mod requests;
 mod scenarios;
 mod socket;
 mod support;
+mod telephony;
 mod tool_rounds;

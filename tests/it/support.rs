@@ -3,6 +3,7 @@
 //! Sockets that break the protocol are in [`super::socket`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,7 +13,8 @@ use rehearsal::twilio::{Call, CallOptions, CallerAct, SpeechPace};
 use serde_json::{Map, Value, json};
 use trunkline_dev::stage::{Stage, StageOptions, TABLE};
 use url::Url;
-use voice_core::ports::RecordStore;
+use voice_core::ports::{BoxFuture, RecordStore, RemoteTools, RemoteToolsError};
+use voice_core::use_case::{McpServer, Tool};
 use voice_protocols::signature::sign;
 
 /// Nothing on one machine takes longer.
@@ -296,5 +298,15 @@ impl Answer {
         assert_eq!(self.status, 200, "{}", self.body);
         assert!(self.content_type.starts_with("text/xml"), "{}", self.content_type);
         Document::parse(&self.body).expect("the answer is TwiML").verbs
+    }
+}
+
+/// For records that name no servers of tools.
+#[derive(Debug)]
+pub(crate) struct NoServers;
+
+impl RemoteTools for NoServers {
+    fn list(&self, server: Arc<McpServer>) -> BoxFuture<'_, Result<Vec<Tool>, RemoteToolsError>> {
+        panic!("nobody asks {}", server.name)
     }
 }

@@ -4,9 +4,12 @@
 //! does not come from this file is checked. Whether Twilio understands an attribute is for
 //! [`crate::relay_attributes`] to say.
 
+mod write;
 mod xml;
 
 use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use self::xml::XmlWriter;
 
@@ -16,6 +19,7 @@ pub struct VoiceResponse {
     pub verbs: Vec<Verb>,
 }
 
+/// One thing that Twilio does. Wherever there is an `action`, Twilio posts to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Hands the call to a ConversationRelay session. Twilio posts to `action` when it is over, however it
@@ -24,22 +28,52 @@ pub enum Verb {
         action: String,
         relay: ConversationRelay,
     },
-    /// Speaks the text with Twilio's default voice.
-    Say(String),
+    Say(Say),
+    /// Plays the recording at this URL once.
+    Play(String),
     /// Waits in silence.
     Pause {
         seconds: u32,
     },
-    Hangup,
-    /// Goes on with the TwiML at this URL.
+    Gather(Gather),
+    Dial(Dial),
+    Enqueue(Enqueue),
+    /// Goes on with the TwiML at this URL, which is asked for with POST.
     Redirect(String),
-    /// Connects the caller with somebody. Twilio posts to `action` when that call is over or was not
-    /// answered within `timeout_seconds` (30 when None); without an action it goes on with the next verb.
-    Dial {
-        target: DialTarget,
-        action: Option<String>,
-        timeout_seconds: Option<u32>,
-    },
+    Hangup,
+}
+
+/// Speaks the text with Twilio's own voice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Say {
+    pub text: String,
+    /// A tag such as `de-DE`; Twilio's default when absent.
+    pub language: Option<String>,
+}
+
+/// Collects keys while something is said. Twilio posts them to `action`, or goes on with the next verb when nobody
+/// pressed any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gather {
+    pub action: String,
+    /// Twilio waits no longer when so many keys were pressed, `#` being one like any other; else `#` ends the wait.
+    pub keys: Option<u32>,
+    /// Counted from the end of what is said, and from each key.
+    pub timeout_seconds: Option<u32>,
+    pub prompts: Vec<Say>,
+}
+
+/// Connects the call with somebody. Twilio posts to `action` when that is over or was not answered within
+/// `timeout_seconds` (30 when None); without an action it goes on with the next verb.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    pub target: DialTarget,
+    pub action: Option<String>,
+    pub timeout_seconds: Option<u32>,
+    /// Shown to who is called: a number of ours, or the caller's.
+    pub caller_id: Option<String>,
+    /// The caller hears ringing until somebody answers.
+    pub answer_on_bridge: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +82,34 @@ pub enum DialTarget {
     Sip(String),
     /// An E.164 number.
     Number(String),
+    Conference(Conference),
+}
+
+/// A room in which calls meet, by its name. Nobody hears a beep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conference {
+    pub name: String,
+    /// Who comes before one of these hears music.
+    pub start_on_enter: bool,
+    /// When one of these leaves, all are put out.
+    pub end_on_exit: bool,
+    /// A recording for who waits; Twilio's own music when None.
+    pub wait_url: Option<String>,
+}
+
+/// Where callers wait for somebody to take them. Twilio posts to `action` when that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueue {
+    pub place: QueuePlace,
+    pub action: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueuePlace {
+    /// A queue by its name.
+    Named(String),
+    /// A workflow (`WW…`) of the task router, with what it is told of the call.
+    Workflow { sid: String, task: Value },
 }
 
 /// `<ConversationRelay>`. Attributes and languages pass through under the names given.
@@ -72,80 +134,24 @@ impl VoiceResponse {
     pub fn to_xml(&self) -> String {
         let mut xml = XmlWriter::new();
         xml.open("Response");
-        self.verbs.iter().for_each(|verb| write_verb(&mut xml, verb));
+        self.verbs.iter().for_each(|verb| write::verb(&mut xml, verb));
         xml.close();
         xml.finish()
     }
 }
 
-fn write_verb(xml: &mut XmlWriter, verb: &Verb) {
-    match verb {
-        Verb::Connect { action, relay } => write_connect(xml, action, relay),
-        Verb::Say(words) => write_text_element(xml, "Say", words),
-        Verb::Pause { seconds } => {
-            xml.open("Pause");
-            xml.attribute("length", &seconds.to_string());
-            xml.close();
-        }
-        Verb::Hangup => {
-            xml.open("Hangup");
-            xml.close();
-        }
-        Verb::Redirect(url) => write_text_element(xml, "Redirect", url),
-        Verb::Dial { target, action, timeout_seconds } => {
-            xml.open("Dial");
-            if let Some(action) = action {
-                xml.attribute("action", action);
-            }
-            if let Some(seconds) = timeout_seconds {
-                xml.attribute("timeout", &seconds.to_string());
-            }
-            match target {
-                DialTarget::Sip(uri) => write_text_element(xml, "Sip", uri),
-                DialTarget::Number(number) => write_text_element(xml, "Number", number),
-            }
-            xml.close();
-        }
+impl Say {
+    /// In Twilio's default language.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), language: None }
     }
 }
 
-fn write_connect(xml: &mut XmlWriter, action: &str, relay: &ConversationRelay) {
-    xml.open("Connect");
-    if !action.is_empty() {
-        xml.attribute("action", action);
+impl Dial {
+    /// With Twilio's defaults.
+    pub fn new(target: DialTarget) -> Self {
+        Self { target, action: None, timeout_seconds: None, caller_id: None, answer_on_bridge: false }
     }
-    write_relay(xml, relay);
-    xml.close();
-}
-
-fn write_relay(xml: &mut XmlWriter, relay: &ConversationRelay) {
-    xml.open("ConversationRelay");
-    xml.attribute("url", &relay.url);
-    write_attributes(xml, relay.attributes.iter().filter(|(name, _)| name.as_str() != "url"));
-    for language in &relay.languages {
-        xml.open("Language");
-        write_attributes(xml, language.iter());
-        xml.close();
-    }
-    for (name, value) in &relay.parameters {
-        xml.open("Parameter");
-        xml.attribute("name", name);
-        xml.attribute("value", value);
-        xml.close();
-    }
-    xml.close();
-}
-
-fn write_attributes<'a>(xml: &mut XmlWriter, attributes: impl Iterator<Item = (&'a String, &'a String)>) {
-    for (name, value) in attributes.filter(|(name, _)| xml::is_attribute_name(name)) {
-        xml.attribute(name, value);
-    }
-}
-
-fn write_text_element(xml: &mut XmlWriter, name: &'static str, text: &str) {
-    xml.open(name);
-    xml.text(text);
-    xml.close();
 }
 
 #[cfg(test)]

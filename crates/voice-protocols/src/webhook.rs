@@ -1,11 +1,17 @@
-//! What Twilio posts to a voice webhook and to the action of `<Connect>`: form fields, in any order, with
-//! new ones at any time.
+//! What Twilio posts about a call: voice webhooks, the actions of verbs, status and machine detection callbacks. Form
+//! fields, in any order, with new ones at any time.
 //!
 //! Whether Twilio sent it is for [`crate::signature`] to say, over all fields, before any is believed.
 
+mod call_status;
 mod connect_ended;
+mod machine;
+mod verb_ended;
 
+pub use call_status::{CallStatus, StatusCallback};
 pub use connect_ended::{ConnectEnded, SessionStatus};
+pub use machine::{MachineDetected, is_machine};
+pub use verb_ended::{DialEnded, DialStatus, Gathered};
 
 /// A call that asks what to do. A field that Twilio did not send is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +27,8 @@ pub struct VoiceWebhook {
     pub call_status: String,
     pub forwarded_from: String,
     pub caller_name: String,
+    /// Who answered a call that we placed, when Twilio was to find out before it asks; see [`is_machine`].
+    pub answered_by: Option<String>,
     /// All fields as they came, these included.
     pub params: Vec<(String, String)>,
 }
@@ -54,8 +62,14 @@ impl VoiceWebhook {
             call_status: text("CallStatus"),
             forwarded_from: text("ForwardedFrom"),
             caller_name: text("CallerName"),
+            answered_by: non_empty(&params, "AnsweredBy"),
             params,
         })
+    }
+
+    /// Whether the call was placed through Twilio's API, so that `to` is the person and `from` is ours.
+    pub fn is_outbound(&self) -> bool {
+        self.direction.starts_with("outbound-api")
     }
 }
 
@@ -82,6 +96,10 @@ pub fn is_call_sid(text: &str) -> bool {
 
 fn first<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
     params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+fn non_empty(params: &[(String, String)], name: &str) -> Option<String> {
+    first(params, name).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 fn call_sid(params: &[(String, String)]) -> Result<String, WebhookError> {

@@ -9,12 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use voice_protocols::relay::{
     Dtmf, ErrorReport, Inbound, Info, Interrupt, Interruptible, MalformedFrame, Outbound, Play, Prompt,
     Setup, Text,
 };
-use voice_protocols::twiml::{ConversationRelay, DialTarget, Verb, VoiceResponse};
-use voice_protocols::webhook::{ConnectEnded, SessionStatus, VoiceWebhook, WebhookError, parse_form};
+use voice_protocols::twiml::{
+    Conference, ConversationRelay, Dial, DialTarget, Enqueue, Gather, QueuePlace, Say, Verb, VoiceResponse,
+};
+use voice_protocols::webhook::{
+    CallStatus, ConnectEnded, DialEnded, DialStatus, Gathered, MachineDetected, SessionStatus,
+    StatusCallback, VoiceWebhook, WebhookError, parse_form,
+};
 
 /// Runs `check` with the content of each case's file, after making sure that files and cases are the same.
 fn with_files<T>(folder: &str, cases: Vec<(&str, T)>, check: impl Fn(&str, T)) {
@@ -44,12 +50,16 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn every_folder_is_tested() {
     let tested = [
         "connect-ended",
+        "dial-ended",
+        "gathered",
         "inbound",
         "inbound-lenient",
         "inbound-malformed",
+        "machine-detected",
         "outbound",
         "outbound-lenient",
         "outbound-refused",
+        "status",
         "twiml",
         "webhook",
         "webhook-refused",
@@ -209,17 +219,49 @@ fn twiml_is_written_exactly() {
     };
     let connect = Verb::Connect { action: "https://example.com/twiml/ended/CA1?a=1&b=2".to_owned(), relay };
     let apology =
-        vec![Verb::Say("Sorry <we> can't talk now.".to_owned()), Verb::Pause { seconds: 1 }, Verb::Hangup];
-    let sip = DialTarget::Sip("sip:support@example.com".to_owned());
-    let number = DialTarget::Number("+14155550100".to_owned());
-    let action = Some("https://example.com/twiml/ended/CA1".to_owned());
+        vec![Verb::Say(Say::new("Sorry <we> can't talk now.")), Verb::Pause { seconds: 1 }, Verb::Hangup];
+    let in_language =
+        |text: &str, language: &str| Say { text: text.to_owned(), language: Some(language.to_owned()) };
+    let action = || Some("https://example.com/twiml/handoff/CA1".to_owned());
+    let sip = DialTarget::Sip("sip:support@example.com;region=ie1?x-a=1&x-b=2".to_owned());
+    let number = Dial {
+        target: DialTarget::Number("+14155550100".to_owned()),
+        action: action(),
+        timeout_seconds: Some(20),
+        caller_id: Some("+18005550199".to_owned()),
+        answer_on_bridge: true,
+    };
+    let conference = Conference {
+        name: "handoff-CA1".to_owned(),
+        start_on_enter: true,
+        end_on_exit: true,
+        wait_url: Some("https://example.com/music.mp3?a=1&b=2".to_owned()),
+    };
+    let conference = Dial { action: action(), ..Dial::new(DialTarget::Conference(conference)) };
+    let gather = Gather {
+        action: "https://example.com/twiml/whisper/CA1/accept".to_owned(),
+        keys: Some(1),
+        timeout_seconds: Some(10),
+        prompts: vec![in_language("A <caller> waits.", "en-US"), Say::new("Press any key.")],
+    };
+    let workflow = QueuePlace::Workflow {
+        sid: "WW0123456789abcdef0123456789abcdef".to_owned(),
+        task: json!({ "callSid": "CA1", "reason": "asked & waits" }),
+    };
+    let enqueue = |place| vec![Verb::Enqueue(Enqueue { place, action: action() })];
+    let wait = Verb::Say(in_language("Einen Moment & bleiben Sie dran.", "de-DE"));
     let cases = vec![
         ("empty.xml", vec![]),
         ("relay.xml", vec![connect]),
         ("apology.xml", apology),
+        ("play.xml", vec![Verb::Play("https://example.com/hello.mp3?a=1&b=2".to_owned())]),
         ("redirect.xml", vec![Verb::Redirect("https://example.com/twiml?x=1&y=2".to_owned())]),
-        ("dial-sip.xml", vec![Verb::Dial { target: sip, action: None, timeout_seconds: None }]),
-        ("dial-number.xml", vec![Verb::Dial { target: number, action, timeout_seconds: Some(20) }]),
+        ("dial-sip.xml", vec![Verb::Dial(Dial::new(sip))]),
+        ("dial-number.xml", vec![Verb::Dial(number)]),
+        ("dial-conference.xml", vec![wait, Verb::Dial(conference)]),
+        ("gather.xml", vec![Verb::Gather(gather), Verb::Hangup]),
+        ("enqueue-name.xml", enqueue(QueuePlace::Named("support & sales".to_owned()))),
+        ("enqueue-workflow.xml", enqueue(workflow)),
     ];
     with_files("twiml", cases, |content, verbs| {
         assert_eq!(VoiceResponse::new(verbs).to_xml(), content);
@@ -237,6 +279,7 @@ fn voice_webhooks_are_read_with_all_their_fields() {
         call_status: "ringing".to_owned(),
         forwarded_from: String::new(),
         caller_name: String::new(),
+        answered_by: None,
         params: vec![],
     };
     let forwarded = VoiceWebhook {
@@ -247,7 +290,21 @@ fn voice_webhooks_are_read_with_all_their_fields() {
         caller_name: "ANN EXAMPLE".to_owned(),
         ..incoming.clone()
     };
-    let cases = vec![("incoming.form", (incoming, 14)), ("forwarded.form", (forwarded, 7))];
+    let outbound = VoiceWebhook {
+        call_sid: "CA1".to_owned(),
+        from: incoming.to.clone(),
+        to: incoming.from.clone(),
+        direction: "outbound-api".to_owned(),
+        call_status: "in-progress".to_owned(),
+        answered_by: Some("human".to_owned()),
+        ..incoming.clone()
+    };
+    assert!(outbound.is_outbound() && !incoming.is_outbound());
+    let cases = vec![
+        ("incoming.form", (incoming, 14)),
+        ("forwarded.form", (forwarded, 7)),
+        ("outbound.form", (outbound, 7)),
+    ];
     with_files("webhook", cases, |content, (mut expected, fields)| {
         expected.params = parse_form(content.as_bytes());
         assert_eq!(expected.params.len(), fields);
@@ -294,5 +351,77 @@ fn the_end_of_a_session_is_read() {
     ];
     with_files("connect-ended", cases, |content, expected| {
         assert_eq!(ConnectEnded::from_params(&parse_form(content.as_bytes())), Ok(expected));
+    });
+}
+
+#[test]
+fn the_end_of_a_dial_or_a_queue_is_read() {
+    let ended = |status| DialEnded {
+        call_sid: "CA1".to_owned(),
+        status,
+        call_status: CallStatus::InProgress,
+        duration_seconds: None,
+    };
+    let completed = DialEnded { duration_seconds: Some(42), ..ended(DialStatus::Answered) };
+    let hung_up = DialEnded { call_status: CallStatus::Completed, ..ended(DialStatus::Canceled) };
+    let novelty = DialEnded {
+        call_status: CallStatus::Other("paused".to_owned()),
+        ..ended(DialStatus::Other("forwarded".to_owned()))
+    };
+    let cases = vec![
+        ("completed.form", completed),
+        ("busy.form", ended(DialStatus::Busy)),
+        ("no-answer.form", ended(DialStatus::NoAnswer)),
+        ("caller-hung-up.form", hung_up),
+        ("queue-full.form", ended(DialStatus::Failed)),
+        ("queue-bridged.form", ended(DialStatus::Answered)),
+        ("novelty.form", novelty),
+    ];
+    with_files("dial-ended", cases, |content, expected| {
+        assert_eq!(DialEnded::from_params(&parse_form(content.as_bytes())), Ok(expected));
+    });
+}
+
+#[test]
+fn status_callbacks_are_read() {
+    let status = |call_status, sequence_number| StatusCallback {
+        call_sid: "CA1".to_owned(),
+        call_status,
+        sequence_number,
+        call_duration_seconds: None,
+        sip_response_code: None,
+        error_code: None,
+    };
+    let completed = StatusCallback {
+        call_duration_seconds: Some(61),
+        sip_response_code: Some(200),
+        ..status(CallStatus::Completed, Some(3))
+    };
+    let failed = StatusCallback {
+        call_duration_seconds: Some(0),
+        sip_response_code: Some(404),
+        error_code: Some("13224".to_owned()),
+        ..status(CallStatus::Failed, Some(3))
+    };
+    let cases = vec![
+        ("ringing.form", status(CallStatus::Ringing, Some(1))),
+        ("completed.form", completed),
+        ("failed.form", failed),
+        ("novelty.form", status(CallStatus::Other("parked".to_owned()), None)),
+    ];
+    with_files("status", cases, |content, expected| {
+        assert_eq!(StatusCallback::from_params(&parse_form(content.as_bytes())), Ok(expected));
+    });
+}
+
+#[test]
+fn a_machine_and_a_key_are_read() {
+    let machine = MachineDetected { call_sid: "CA1".to_owned(), answered_by: "machine_end_beep".to_owned() };
+    with_files("machine-detected", vec![("beep.form", machine)], |content, expected| {
+        assert_eq!(MachineDetected::from_params(&parse_form(content.as_bytes())), Ok(expected));
+    });
+    let key = Gathered { call_sid: "CA2".to_owned(), digits: "1".to_owned() };
+    with_files("gathered", vec![("one-key.form", key)], |content, expected| {
+        assert_eq!(Gathered::from_params(&parse_form(content.as_bytes())), Ok(expected));
     });
 }

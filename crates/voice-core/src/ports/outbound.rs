@@ -103,6 +103,8 @@ pub enum NotPlaced {
     DoNotCall,
     #[error("it is outside the calling hours of the use case")]
     OutsideHours,
+    #[error("the idempotency key was used for another call")]
+    KeyReused,
     #[error("no new calls are placed: the service is stopping")]
     Stopping,
     #[error("too many calls: MAX_CALLS are in progress")]
@@ -123,6 +125,7 @@ impl NotPlaced {
             Self::UseCase { .. } => "use_case",
             Self::DoNotCall => "do_not_call",
             Self::OutsideHours => "outside_hours",
+            Self::KeyReused => "key_reused",
             Self::Stopping => "stopping",
             Self::Busy => "busy",
             Self::Table(_) => "table",

@@ -30,6 +30,11 @@ pub trait CallStore: Send + Sync + fmt::Debug {
         &'a self,
         call_sid: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>>;
+    /// What is known of a call, as it is at this moment.
+    fn read_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>>;
     /// Marks a call as ended, unless somebody else owns it by now.
     fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Writes one message, unless somebody else owns the call by now: then [`StoreErrorKind::Conflict`].

@@ -27,19 +27,30 @@ fn an_empty_response_hangs_up() {
 
 #[test]
 fn writes_the_simple_verbs() {
-    assert_eq!(xml_of(Verb::Say("Hello & bye".to_owned())), "<Say>Hello &amp; bye</Say>");
-    assert_eq!(xml_of(Verb::Say(String::new())), "<Say/>");
+    assert_eq!(xml_of(Verb::Say(Say::new("Hello & bye"))), "<Say>Hello &amp; bye</Say>");
+    assert_eq!(xml_of(Verb::Say(Say::default())), "<Say/>");
+    assert_eq!(xml_of(Verb::Play("https://a/?x=1&y".to_owned())), "<Play>https://a/?x=1&amp;y</Play>");
     assert_eq!(xml_of(Verb::Pause { seconds: 2 }), r#"<Pause length="2"/>"#);
     assert_eq!(xml_of(Verb::Hangup), "<Hangup/>");
     assert_eq!(
         xml_of(Verb::Redirect("https://a/?x=1&y=2".to_owned())),
-        "<Redirect>https://a/?x=1&amp;y=2</Redirect>"
+        r#"<Redirect method="POST">https://a/?x=1&amp;y=2</Redirect>"#
     );
-    let target = DialTarget::Number("+14155550100".to_owned());
+}
+
+#[test]
+fn what_is_left_open_is_left_to_twilio() {
+    let number = DialTarget::Number("+14155550100".to_owned());
+    assert_eq!(xml_of(Verb::Dial(Dial::new(number))), "<Dial><Number>+14155550100</Number></Dial>");
+    let room = DialTarget::Conference(Conference { name: "r".to_owned(), ..Conference::default() });
     assert_eq!(
-        xml_of(Verb::Dial { target, action: Some("https://a/d".to_owned()), timeout_seconds: Some(20) }),
-        r#"<Dial action="https://a/d" timeout="20"><Number>+14155550100</Number></Dial>"#
+        xml_of(Verb::Dial(Dial::new(room))),
+        r#"<Dial><Conference startConferenceOnEnter="false" endConferenceOnExit="false" beep="false">r</Conference></Dial>"#
     );
+    let queue = Enqueue { place: QueuePlace::Named("q".to_owned()), action: None };
+    assert_eq!(xml_of(Verb::Enqueue(queue)), "<Enqueue>q</Enqueue>");
+    let gather = Gather { action: "/a".to_owned(), ..Gather::default() };
+    assert_eq!(xml_of(Verb::Gather(gather)), r#"<Gather action="/a" method="POST"/>"#);
 }
 
 #[test]
@@ -77,7 +88,7 @@ fn escapes_what_a_parser_would_change() {
         xml_of(connect(relay)),
         r#"<Connect><ConversationRelay url="&amp;&lt;&gt;&quot;&apos;&#10;&#9;&#13;ü😀"/></Connect>"#
     );
-    assert_eq!(xml_of(Verb::Say("]]>\n\t\r\u{1}".to_owned())), "<Say>]]&gt;\n\t&#13;</Say>");
+    assert_eq!(xml_of(Verb::Say(Say::new("]]>\n\t\r\u{1}"))), "<Say>]]&gt;\n\t&#13;</Say>");
 }
 
 /// What a conforming parser sees: start tags with their attributes, and texts.
@@ -142,7 +153,7 @@ proptest! {
 
     #[test]
     fn a_parser_reads_back_every_text(words in markup()) {
-        let seen = parsed(&VoiceResponse::new(vec![Verb::Say(words.clone())]).to_xml());
+        let seen = parsed(&VoiceResponse::new(vec![Verb::Say(Say::new(words.clone()))]).to_xml());
         let mut expected = vec![("Response".to_owned(), vec![]), ("Say".to_owned(), vec![])];
         let words = representable(&words);
         if !words.is_empty() {

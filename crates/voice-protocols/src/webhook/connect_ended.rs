@@ -1,7 +1,7 @@
 //! What Twilio posts to the action of `<Connect>` when a ConversationRelay session is over. Does not decide
 //! what happens next.
 
-use super::{WebhookError, call_sid, first};
+use super::{WebhookError, call_sid, first, non_empty};
 
 /// The end of one session. The call itself may go on: see `call_status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,15 +35,14 @@ pub enum SessionStatus {
 impl ConnectEnded {
     pub fn from_params(params: &[(String, String)]) -> Result<Self, WebhookError> {
         let text = |name| first(params, name).unwrap_or_default().to_owned();
-        let non_empty = |name| first(params, name).filter(|value| !value.is_empty()).map(str::to_owned);
         Ok(Self {
             call_sid: call_sid(params)?,
             session_id: text("SessionId"),
             session_status: SessionStatus::from(first(params, "SessionStatus").unwrap_or_default()),
             session_duration_seconds: first(params, "SessionDuration").and_then(|value| value.parse().ok()),
             handoff_data: first(params, "HandoffData").map(str::to_owned),
-            error_code: non_empty("ErrorCode"),
-            error_message: non_empty("ErrorMessage"),
+            error_code: non_empty(params, "ErrorCode"),
+            error_message: non_empty(params, "ErrorMessage"),
             call_status: text("CallStatus"),
         })
     }

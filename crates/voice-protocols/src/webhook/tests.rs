@@ -71,13 +71,37 @@ fn the_end_of_a_session_tolerates_what_is_new_or_missing() {
     assert_eq!(ConnectEnded::from_params(&[]), Err(WebhookError::MissingCallSid));
 }
 
+#[test]
+fn every_final_status_is_told_from_those_on_the_way() {
+    for text in ["completed", "busy", "no-answer", "failed", "canceled"] {
+        assert!(CallStatus::from(text).is_final(), "{text}");
+    }
+    for text in ["queued", "initiated", "ringing", "in-progress", "answered", "", "novelty"] {
+        assert!(!CallStatus::from(text).is_final(), "{text}");
+    }
+}
+
+#[test]
+fn machines_are_told_from_people_and_from_doubt() {
+    for machine in ["machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax"] {
+        assert!(is_machine(machine), "{machine}");
+    }
+    for other in ["human", "unknown", "", "machine"] {
+        assert!(!is_machine(other), "{other}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_body_is_read_without_panic(body: Vec<u8>) {
         let params = parse_form(&body);
         let webhook = VoiceWebhook::from_params(params.clone());
-        let ended = ConnectEnded::from_params(&params);
-        prop_assert_eq!(webhook.err(), ended.err());
+        let refusal = webhook.err();
+        prop_assert_eq!(ConnectEnded::from_params(&params).err(), refusal);
+        prop_assert_eq!(DialEnded::from_params(&params).err(), refusal);
+        prop_assert_eq!(StatusCallback::from_params(&params).err(), refusal);
+        prop_assert_eq!(MachineDetected::from_params(&params).err(), refusal);
+        prop_assert_eq!(Gathered::from_params(&params).err(), refusal);
     }
 
     #[test]

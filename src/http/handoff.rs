@@ -1,0 +1,278 @@
+//! The caller goes to a person: what Twilio is told when the agent hands over, and when that is over.
+//!
+//! Targets are those of the use case, by their names; nothing that is dialled ever comes from a request.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use tracing::{info, warn};
+use voice_core::ports::{Direction, HandoffRecord, HandoffStatus, KnownSession};
+use voice_core::private::Private;
+use voice_core::use_case::{DEFAULT_TARGET, Destination, Dial, HandoffTarget, IfUnanswered, Party, UseCase};
+use voice_protocols::twiml::{self, DialTarget, Enqueue, QueuePlace, Verb};
+use voice_protocols::webhook::{DialEnded, DialStatus, is_e164};
+
+use super::Service;
+use super::answers::{hang_up, nothing, spoken, verbs};
+use super::ended::read_session;
+use super::failover::forward;
+use super::handoff_record::{self as record, if_unanswered, is_warm, settle};
+use super::returning::{Returned, return_to_agent};
+use super::signed::Signed;
+use super::warm_transfer::{self, caller_gone, end_call};
+use crate::metrics::Counter;
+
+/// What the tool that transfers a call writes into the end of its session.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HandoffData {
+    reason_code: String,
+    #[serde(default)]
+    target: Option<String>,
+    #[serde(default, deserialize_with = "private")]
+    reason: Private<String>,
+    #[serde(default, rename = "conversationSummary", deserialize_with = "private")]
+    summary: Private<String>,
+}
+
+fn private<'de, D: Deserializer<'de>>(words: D) -> Result<Private<String>, D::Error> {
+    Option::<String>::deserialize(words).map(|words| Private::new(words.unwrap_or_default()))
+}
+
+/// Marks a handoff among the other reasons for which agents end sessions.
+const HANDOFF: &str = "live-agent-handoff";
+
+impl HandoffData {
+    /// `None` when the session was ended for something else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().filter(|data: &Self| data.reason_code == HANDOFF)
+    }
+}
+
+/// A call on its way to a person.
+pub(super) struct Handoff {
+    pub(super) call_sid: String,
+    /// The number of the agent, which people are called from.
+    pub(super) own_number: Private<String>,
+    pub(super) if_unanswered: IfUnanswered,
+    target: HandoffTarget,
+    reason: Private<String>,
+    summary: Private<String>,
+    announcement: Vec<Verb>,
+}
+
+/// The agent has ended the session so that the caller can talk to a person.
+pub(super) async fn hand_over(service: &Service, call_sid: &str, asked: HandoffData) -> Response {
+    let Some(session) = read_session(service, call_sid).await else {
+        return forward(service);
+    };
+    let use_case = match service.use_cases.find(&session.use_case).await {
+        Ok(use_case) => use_case,
+        Err(reason) => {
+            warn!(call.sid = call_sid, %reason, "the targets of a handoff are not known");
+            return forward(service);
+        }
+    };
+    let name = asked.target.as_deref().unwrap_or(DEFAULT_TARGET);
+    let Some(target) = use_case.handoff.get(name) else {
+        service.metrics().count(Counter::TransfersRefused);
+        warn!(call.sid = call_sid, use_case = %use_case.name, "a transfer to an unlisted target was refused");
+        return return_to_agent(service, call_sid, Returned::Refused).await;
+    };
+    let repeated = is_under_way(service, call_sid, name, &asked).await;
+    if !repeated {
+        service.metrics().count(Counter::TransfersStarted);
+        info!(call.sid = call_sid, use_case = %use_case.name, target = name, "a call is handed over");
+        let opened = record::open(service, call_sid, fresh_record(name, &asked)).await;
+        // Without its record nobody could tell what becomes of a caller who waits.
+        if opened.is_err() && is_warm(service, Some(target)) {
+            return return_to_agent(service, call_sid, Returned::Failed).await;
+        }
+    }
+    let handoff = Handoff::new(call_sid, &session, &use_case, target.clone(), asked);
+    if is_warm(service, Some(target)) && !repeated {
+        warm_transfer::call_person(service, &handoff);
+    }
+    verbs(handoff.verbs(service))
+}
+
+/// Twilio repeats a request whose answer it did not get; the person must not be called twice.
+async fn is_under_way(service: &Service, call_sid: &str, name: &str, asked: &HandoffData) -> bool {
+    matches!(record::read(service, call_sid).await, Ok(Some(known))
+        if known.status == HandoffStatus::Dialling
+            && known.target == name
+            && known.reason == asked.reason
+            && known.summary == asked.summary)
+}
+
+fn fresh_record(name: &str, asked: &HandoffData) -> HandoffRecord {
+    HandoffRecord {
+        target: name.to_owned(),
+        status: HandoffStatus::Dialling,
+        reason: asked.reason.clone(),
+        summary: asked.summary.clone(),
+        person_call_sid: None,
+    }
+}
+
+impl Handoff {
+    fn new(
+        call_sid: &str,
+        session: &KnownSession,
+        use_case: &UseCase,
+        target: HandoffTarget,
+        asked: HandoffData,
+    ) -> Self {
+        let own_number = match session.direction {
+            Direction::Inbound => session.to.clone(),
+            Direction::Outbound => session.from.clone(),
+        };
+        let words = target.announcement.iter();
+        Self {
+            call_sid: call_sid.to_owned(),
+            own_number,
+            if_unanswered: target.if_unanswered,
+            announcement: words.map(|words| Verb::Say(spoken(use_case, words))).collect(),
+            reason: asked.reason,
+            summary: asked.summary,
+            target,
+        }
+    }
+
+    /// Who is called, when somebody is.
+    pub(super) const fn dial(&self) -> Option<&Dial> {
+        match &self.target.to {
+            Destination::Dial(dial) | Destination::WarmTransfer { dial, .. } => Some(dial),
+            _ => None,
+        }
+    }
+
+    /// The number that is shown to the person.
+    pub(super) fn caller_id(&self, dial: &Dial) -> Option<String> {
+        let own_number = Some(self.own_number.expose()).filter(|number| is_e164(number));
+        dial.caller_id.as_ref().or(own_number).cloned()
+    }
+
+    fn verbs(self, service: &Service) -> Vec<Verb> {
+        let action = Some(service.public_url.http(&format!("/twiml/handoff/{}", self.call_sid)));
+        let last = match &self.target.to {
+            Destination::WarmTransfer { music, .. } if is_warm(service, Some(&self.target)) => {
+                Verb::Dial(warm_transfer::conference(&self.call_sid, action, music.clone()))
+            }
+            Destination::Dial(dial) | Destination::WarmTransfer { dial, .. } => Verb::Dial(twiml::Dial {
+                target: dialled(&dial.to),
+                action,
+                timeout_seconds: Some(seconds(dial)),
+                caller_id: self.caller_id(dial),
+                answer_on_bridge: true,
+            }),
+            Destination::Queue { name } => {
+                Verb::Enqueue(Enqueue { place: QueuePlace::Named(name.clone()), action })
+            }
+            Destination::Workflow { sid } => {
+                let task = json!({
+                    "callSid": self.call_sid,
+                    "reason": self.reason.expose(),
+                    "summary": self.summary.expose(),
+                });
+                Verb::Enqueue(Enqueue { place: QueuePlace::Workflow { sid: sid.clone(), task }, action })
+            }
+            Destination::Redirect { url } => Verb::Redirect(url.clone()),
+        };
+        self.announcement.into_iter().chain([last]).collect()
+    }
+}
+
+fn dialled(party: &Party) -> DialTarget {
+    match party {
+        Party::Number(number) => DialTarget::Number(number.clone()),
+        Party::Sip(_) => DialTarget::Sip(address(party)),
+    }
+}
+
+/// What REST and `<Sip>` call: a number, or an address that says that it is a SIP address.
+pub(super) fn address(party: &Party) -> String {
+    match party {
+        Party::Number(number) => number.clone(),
+        Party::Sip(address) if address.starts_with("sip:") || address.starts_with("sips:") => address.clone(),
+        Party::Sip(address) => format!("sip:{address}"),
+    }
+}
+
+pub(super) fn seconds(dial: &Dial) -> u32 {
+    u32::try_from(dial.timeout.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// The action of the `<Dial>` or `<Enqueue>` that a call was handed over with.
+pub(super) async fn handoff_ended(
+    State(service): State<Service>,
+    Path(call_sid): Path<String>,
+    Signed(params): Signed,
+) -> Response {
+    let ended = match DialEnded::from_params(&params) {
+        Ok(ended) if ended.call_sid == call_sid => ended,
+        _ => {
+            warn!("the end of a handoff is for no call of ours");
+            return hang_up();
+        }
+    };
+    info!(call.sid = %call_sid, status = ?ended.status, "the handoff is over");
+    if ended.call_status.is_final() {
+        caller_gone(&service, &call_sid).await;
+        return nothing();
+    }
+    let known = record::read(&service, &call_sid).await.ok().flatten();
+    let target = match &known {
+        Some(known) => record::target(&service, &call_sid, known).await,
+        None => None,
+    };
+    if was_taken(&service, &ended.status, known.as_ref(), target.as_ref()) {
+        let _ = settle(&service, &call_sid, HandoffStatus::Joined).await;
+        return hang_up();
+    }
+    if let Ok(true) = settle(&service, &call_sid, HandoffStatus::Unanswered).await
+        && let Some(person) = known.and_then(|known| known.person_call_sid)
+    {
+        end_call(&service, person);
+    }
+    match if_unanswered(target.as_ref()) {
+        IfUnanswered::ReturnToAgent => {
+            return_to_agent(&service, &call_sid, Returned::from(&ended.status)).await
+        }
+        IfUnanswered::HangUp => hang_up(),
+    }
+}
+
+/// Whether the caller has talked to a person. The room in which a caller holds also ends when nobody came.
+fn was_taken(
+    service: &Service,
+    status: &DialStatus,
+    known: Option<&HandoffRecord>,
+    target: Option<&HandoffTarget>,
+) -> bool {
+    match known {
+        Some(known) if is_warm(service, target) => known.status == HandoffStatus::Joined,
+        _ => *status == DialStatus::Answered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_handoff_is_one() {
+        let data = HandoffData::parse(
+            r#"{"reasonCode":"live-agent-handoff","reason":"r","conversationSummary":"s","target":"billing","callSid":"CA1"}"#,
+        )
+        .unwrap();
+        assert_eq!((data.target.as_deref(), data.summary.expose().as_str()), (Some("billing"), "s"));
+        assert!(HandoffData::parse(r#"{"reasonCode":"live-agent-handoff"}"#).is_some());
+        for other in
+            [r#"{"reasonCode":"end-call"}"#, r#"{"reason":"live-agent-handoff"}"#, "live-agent-handoff", ""]
+        {
+            assert!(HandoffData::parse(other).is_none(), "{other}");
+        }
+    }
+}
