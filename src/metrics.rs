@@ -29,6 +29,8 @@ pub enum Counter {
     Interruptions,
     ToolRuns,
     ToolErrors,
+    /// An MCP server could not be reached, or did not answer as the protocol wants it.
+    McpFailures,
     UseCasesBroken,
     RecordsStale,
     JournalRetries,
@@ -61,6 +63,7 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::Interruptions, "interruptions"),
     (Counter::ToolRuns, "tools.runs"),
     (Counter::ToolErrors, "tools.errors"),
+    (Counter::McpFailures, "mcp.failures"),
     (Counter::UseCasesBroken, "use_cases.broken"),
     (Counter::RecordsStale, "records.stale"),
     (Counter::JournalRetries, "journal.retries"),

@@ -3,6 +3,7 @@
 //! Implements the `ToolRunner` port. Deadlines and the fate of a run at an interruption belong to the core.
 
 mod arguments;
+pub mod mcp;
 mod restaurant;
 
 use std::sync::Arc;

@@ -11,6 +11,8 @@ mod bad_input;
 mod command_line;
 mod conversing;
 mod failing_models;
+mod mcp_server;
+mod mcp_tools;
 mod privacy;
 mod requests;
 mod scenarios;
