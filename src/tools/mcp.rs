@@ -9,6 +9,7 @@ mod offer;
 mod outcome;
 mod server;
 mod servers;
+mod transport;
 mod trouble;
 
 use std::fmt::Debug;

@@ -9,6 +9,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::serve::ListenerExt;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,8 @@ pub(crate) struct Memory {
     pub(crate) sessions: AtomicUsize,
     forgotten: AtomicBool,
     pub(crate) lists: AtomicUsize,
+    /// Of the network.
+    pub(crate) connections: AtomicUsize,
     /// `params` of the calls that reached a tool, in order.
     pub(crate) calls: Mutex<Vec<Value>>,
     /// Without this token in `authorization`, everything is refused.
@@ -53,6 +57,11 @@ impl Server {
     pub(crate) async fn start_at(address: SocketAddr, memory: Arc<Memory>) -> Self {
         let listener = TcpListener::bind(address).await.expect("the address is free");
         let address = listener.local_addr().expect("it is bound");
+        let counting = Arc::clone(&memory);
+        let listener = listener.tap_io(move |stream| {
+            stream.set_nodelay(true).expect("the connection is open");
+            counting.connections.fetch_add(1, Ordering::SeqCst);
+        });
         let routes = Router::new().route("/mcp", post(answer)).with_state(Arc::clone(&memory));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let stopped = stop.clone();
@@ -137,6 +146,7 @@ async fn call(message: &Value) -> Response {
         }
         Some("large") => text(&"x".repeat(20_000)),
         Some("hang") => std::future::pending().await,
+        Some("streamed") => return streamed(message),
         Some("html") => return axum::response::Html("<p>4111</p>").into_response(),
         Some("crash") => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Some("moved") => return axum::response::Redirect::temporary("http://10.0.0.1/").into_response(),
@@ -147,6 +157,19 @@ async fn call(message: &Value) -> Response {
         }
     };
     respond(message, &result).into_response()
+}
+
+/// A stream of events that ends a moment after the response.
+fn streamed(message: &Value) -> Response {
+    let response = respond(message, &json!({ "content": [] })).0;
+    let event = Ok::<_, std::io::Error>(format!("event: message\ndata: {response}\n\n"));
+    let end = async {
+        tokio::task::yield_now().await;
+        Ok(String::new())
+    };
+    let body = futures_util::stream::iter([event]).chain(futures_util::stream::once(end));
+    let body = axum::body::Body::from_stream(body);
+    ([("content-type", "text/event-stream")], body).into_response()
 }
 
 fn respond(message: &Value, result: &Value) -> axum::Json<Value> {

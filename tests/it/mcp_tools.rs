@@ -30,18 +30,20 @@ impl SecretSource for Secrets {
     }
 }
 
-/// A client with its metrics.
+/// A client with its metrics and what it does behind calls.
 struct Client {
     servers: McpServers,
     metrics: Metrics,
+    tasks: TaskTracker,
 }
 
 fn client() -> Client {
     let http =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let metrics = Metrics::default();
-    let servers = McpServers::new(http, Arc::new(Secrets), metrics.clone(), TaskTracker::new());
-    Client { servers, metrics }
+    let (metrics, tasks) = (Metrics::default(), TaskTracker::new());
+    tasks.close();
+    let servers = McpServers::new(http, Arc::new(Secrets), metrics.clone(), tasks.clone());
+    Client { servers, metrics, tasks }
 }
 
 impl Client {
@@ -122,6 +124,20 @@ async fn calls_share_one_session_and_carry_their_key() {
     assert_eq!(calls.len(), 20);
     assert_eq!(calls[0]["_meta"]["trunkline/idempotencyKey"], "CA1:7:t-1");
     assert_eq!(calls[0]["name"], "echo", "as the server has it");
+}
+
+#[tokio::test]
+async fn network_connections_serve_again_also_when_answers_are_streamed() {
+    let (server, client) = (Server::start().await, client());
+    let record = record(&server);
+    for tool in ["echo", "streamed"] {
+        for _ in 0..20 {
+            client.call(&record, tool).await.unwrap();
+            client.tasks.wait().await;
+        }
+    }
+    let connections = server.memory.connections.load(Ordering::SeqCst);
+    assert!(connections <= 6, "{connections} connections for 40 calls");
 }
 
 #[tokio::test]

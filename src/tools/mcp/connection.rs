@@ -18,6 +18,7 @@ use voice_core::use_case::HeaderSource;
 
 use super::listing::Found;
 use super::server::{Address, Means};
+use super::transport::HttpClient;
 use super::trouble::Trouble;
 
 /// Of one message of the server. A list of a hundred tools is far below it.
@@ -50,10 +51,11 @@ impl Connection {
         let mut retries = ExponentialBackoff::default();
         retries.max_times = Some(STREAM_ATTEMPTS);
         settings.retry_config = Arc::new(retries);
-        let transport = StreamableHttpClientTransport::with_client(means.client.clone(), settings);
+        let client = HttpClient { client: means.client.clone(), tasks: means.tasks.clone() };
+        let transport = StreamableHttpClientTransport::with_client(client, settings);
         let ourselves = Implementation::new("trunkline", env!("CARGO_PKG_VERSION"));
-        let client = ClientConfig::new(ClientCapabilities::default(), ourselves);
-        let session = serve_client(client, transport).await;
+        let introduction = ClientConfig::new(ClientCapabilities::default(), ourselves);
+        let session = serve_client(introduction, transport).await;
         session.map(Self).map_err(|error| Trouble::of_connecting(&error))
     }
 
