@@ -29,8 +29,6 @@ pub enum Counter {
     Interruptions,
     ToolRuns,
     ToolErrors,
-    /// An MCP server could not be reached, or did not answer as the protocol wants it.
-    McpFailures,
     UseCasesBroken,
     RecordsStale,
     JournalRetries,
@@ -45,6 +43,8 @@ pub enum Counter {
     /// Cached ones included.
     TokensIn,
     TokensOut,
+    /// An MCP server could not be reached, or did not answer as the protocol wants it.
+    McpFailures,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -63,7 +63,6 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::Interruptions, "interruptions"),
     (Counter::ToolRuns, "tools.runs"),
     (Counter::ToolErrors, "tools.errors"),
-    (Counter::McpFailures, "mcp.failures"),
     (Counter::UseCasesBroken, "use_cases.broken"),
     (Counter::RecordsStale, "records.stale"),
     (Counter::JournalRetries, "journal.retries"),
@@ -77,6 +76,7 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ModelFallbacks, "model.fallbacks"),
     (Counter::TokensIn, "model.tokens_in"),
     (Counter::TokensOut, "model.tokens_out"),
+    (Counter::McpFailures, "mcp.failures"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -20,6 +20,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
+use url::Url;
 use voice_core::ports::{BoxFuture, RemoteTools, RemoteToolsError, SecretSource, ToolRequest};
 use voice_core::use_case::{McpServer, McpTool, Tool};
 
@@ -38,6 +39,9 @@ pub trait McpCaller: Send + Sync + Debug {
     ) -> BoxFuture<'a, Result<Value, String>>;
 }
 
+/// Says why a URL must not be asked. The addresses behind names are for the HTTP client to check.
+pub type UrlCheck = Arc<dyn Fn(&Url) -> Result<(), String> + Send + Sync>;
+
 /// The servers that use cases name, with a connection and a list of tools each. Clones share them.
 #[derive(Clone, Debug)]
 pub struct McpServers {
@@ -47,15 +51,16 @@ pub struct McpServers {
 }
 
 impl McpServers {
-    /// `client` decides which addresses may be reached and which redirects are followed. Connecting and listing run as
-    /// `tasks`, so that they end although the call that wanted them does not wait.
+    /// `check` and `client` together decide what may be reached; `client` should follow no redirects. Connecting and
+    /// listing run as `tasks`, so that they end although the call that wanted them does not wait.
     pub fn new(
         client: reqwest::Client,
+        check: UrlCheck,
         secrets: Arc<dyn SecretSource>,
         metrics: Metrics,
         tasks: TaskTracker,
     ) -> Self {
-        Self { means: Means { client, secrets, tasks }, servers: Arc::default(), metrics }
+        Self { means: Means { client, check, secrets, tasks }, servers: Arc::default(), metrics }
     }
 
     fn note(&self, trouble: &Trouble, server: &McpServer, request: Option<&ToolRequest>) {
@@ -133,7 +138,8 @@ impl RemoteTools for McpServers {
         Box::pin(async move {
             let known: Arc<Server> = self.servers.find(&server);
             let listed = known.tools(&self.means).await;
-            if let Some(trouble) = listed.news_of_trouble() {
+            // A list that cannot be had is for the caller to report; an old one in its place nobody would notice.
+            if let (Some(trouble), Ok(_)) = (listed.news_of_trouble(), &listed.tools) {
                 self.note(trouble, &server, None);
             }
             let found = listed.tools.map_err(|trouble| RemoteToolsError {

@@ -44,7 +44,8 @@ async fn drive(url: String, calls: Vec<(String, Value)>) -> anyhow::Result<Value
         idempotent: Vec::new(),
     });
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-    let servers = McpServers::new(client, Arc::new(NoSecrets), Metrics::default(), TaskTracker::new());
+    let (metrics, tasks) = (Metrics::default(), TaskTracker::new());
+    let servers = McpServers::new(client, Arc::new(|_| Ok(())), Arc::new(NoSecrets), metrics, tasks);
     let tools = servers.list(Arc::clone(&server)).await?;
     let schemas: Map<String, Value> =
         tools.iter().map(|tool| (tool.name.clone(), tool.input_schema.clone())).collect();

@@ -14,6 +14,7 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::common::client_side_sse::ExponentialBackoff;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{RoleClient, ServiceError};
+use url::Url;
 use voice_core::use_case::HeaderSource;
 
 use super::listing::Found;
@@ -44,6 +45,7 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Connects and introduces itself. The SDK begins a new session by itself when the server has forgotten this one.
     pub(super) async fn open(address: &Address, means: &Means) -> Result<Self, Trouble> {
+        check(address, means)?;
         let mut settings = StreamableHttpClientTransportConfig::with_uri(address.url.as_str());
         settings.custom_headers = headers(address, means).await?;
         settings.max_sse_event_size = LARGEST_EVENT;
@@ -88,6 +90,11 @@ impl Connection {
         tools.truncate(MOST_TOOLS);
         Ok(tools.into())
     }
+}
+
+fn check(address: &Address, means: &Means) -> Result<(), Trouble> {
+    let url = Url::parse(&address.url).map_err(|error| format!("its URL is none: {error}"));
+    url.and_then(|url| (means.check)(&url)).map_err(Trouble::NotReachable)
 }
 
 /// The headers of every request. Secrets are read when a session begins, so that a new one is used after it failed.

@@ -13,6 +13,7 @@ use tracing::Instrument;
 use voice_core::ports::SecretSource;
 use voice_core::use_case::{HeaderSource, McpServer};
 
+use super::UrlCheck;
 use super::connection::Connection;
 use super::listing::{Found, Listed, Listing, Next};
 use super::trouble::Trouble;
@@ -26,6 +27,7 @@ const LISTING: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Means {
     pub(super) client: reqwest::Client,
+    pub(super) check: UrlCheck,
     pub(super) secrets: Arc<dyn SecretSource>,
     pub(super) tasks: TaskTracker,
 }

@@ -63,17 +63,18 @@ impl ModelEntry {
     pub(super) fn into_answer(self, number: usize) -> anyhow::Result<Answer> {
         let has_content = self.text.is_some() || self.tool.is_some() || !self.tools.is_empty();
         if let Some(refusal) = self.refuse {
-            let is_alone = !has_content && self.stall.is_none() && self.exception.is_none();
+            let is_alone =
+                !has_content && self.blocked.is_none() && self.stall.is_none() && self.exception.is_none();
             ensure!(is_alone, "`refuse` stands alone: the stream does not begin");
             return Ok(Answer::refuse(refusal.status, refusal.error, refusal.message));
         }
-        ensure!(
-            has_content || self.stall.is_some() || self.exception.is_some(),
-            "an answer needs `text`, `tool`, `tools`, `refuse`, `stall` or `exception`"
-        );
         if let Some(blocked) = self.blocked {
             return self.into_refused(blocked);
         }
+        ensure!(
+            has_content || self.stall.is_some() || self.exception.is_some(),
+            "an answer needs `text`, `tool`, `tools`, `blocked`, `refuse`, `stall` or `exception`"
+        );
         if self.stall == Some(Stall::BeforeFirstToken) {
             ensure!(!has_content, "nothing comes after `stall = \"before_first_token\"`");
             return Ok(Answer::stall_before_first_token());
