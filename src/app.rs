@@ -9,10 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voice_core::ports::{
-    BoxFuture, CallPlacer, RecordStore, RemoteTools, RemoteToolsError, Telephony, ToolRequest, UseCaseSource,
-};
-use voice_core::use_case::{McpServer, McpTool, Tool};
+use voice_core::ports::{CallPlacer, RecordStore, Telephony, UseCaseSource};
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
@@ -27,7 +24,8 @@ use crate::session::{Calls, Ports};
 use crate::store::DynamoDbStore;
 use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::http::HostPattern;
-use crate::tools::{McpCaller, Tools, ToolsParts, http as http_tools};
+use crate::tools::mcp::McpServers;
+use crate::tools::{Tools, ToolsParts, http as http_tools};
 
 /// A service that is ready to be served.
 #[derive(Debug)]
@@ -40,17 +38,6 @@ pub struct App {
 /// A request to the table takes a few milliseconds; what takes longer than this has failed.
 const TABLE_ATTEMPT: Duration = Duration::from_secs(1);
 const TABLE_OPERATION: Duration = Duration::from_secs(3);
-
-/// In place of servers of tools: none can be asked.
-#[derive(Debug)]
-struct NoServers;
-
-impl RemoteTools for NoServers {
-    fn list(&self, server: Arc<McpServer>) -> BoxFuture<'_, Result<Vec<Tool>, RemoteToolsError>> {
-        let reason = "servers of tools are not supported".to_owned();
-        Box::pin(async move { Err(RemoteToolsError { server: server.name.clone(), reason }) })
-    }
-}
 
 /// Region, credentials and endpoint of each service of AWS. On a laptop they need not be the same.
 #[derive(Clone, Debug)]
@@ -81,8 +68,9 @@ impl App {
             allowed_hosts: allowed_hosts(settings)?,
             allow_private: settings.tools.private_hosts,
         };
+        let mcp = mcp_servers(&access, secrets.clone(), &metrics, &tasks)?;
         let records: Arc<dyn RecordStore> = store.clone();
-        let catalog = Catalog::new(Arc::clone(&records), Arc::new(NoServers), &tasks, metrics.clone());
+        let catalog = Catalog::new(Arc::clone(&records), Arc::new(mcp.clone()), &tasks, metrics.clone());
         let sip_endpoint = settings.twilio.sip_endpoint.clone();
         let use_cases: Arc<dyn UseCaseSource> =
             Arc::new(UseCases::new(catalog.clone(), sip_endpoint.as_deref()));
@@ -108,7 +96,7 @@ impl App {
             secrets,
             use_cases: Arc::clone(&use_cases),
             placer: Arc::clone(&placer),
-            mcp: Arc::new(Unavailable),
+            mcp: Arc::new(mcp),
             http: access,
             time_zone: settings.time_zone.clone(),
             metrics: metrics.clone(),
@@ -149,6 +137,19 @@ impl App {
         });
         Ok(Self { service, drain: settings.drain })
     }
+}
+
+/// Servers of tools may be where other tools may be.
+fn mcp_servers(
+    access: &http_tools::Settings,
+    secrets: Arc<Secrets>,
+    metrics: &Metrics,
+    tasks: &TaskTracker,
+) -> anyhow::Result<McpServers> {
+    let guard = http_tools::Guard::new(access.clone());
+    let check = move |url: &url::Url| guard.check(url).map_err(|refusal| refusal.to_string());
+    let client = http_tools::client(access)?;
+    Ok(McpServers::new(client, Arc::new(check), secrets, metrics.clone(), tasks.clone()))
 }
 
 fn allowed_hosts(settings: &Settings) -> anyhow::Result<Vec<HostPattern>> {
@@ -198,18 +199,4 @@ pub fn store(aws: &SdkConfig, table: String, keep_calls: Duration) -> DynamoDbSt
     let config =
         aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts).retry_config(retries).build();
     DynamoDbStore::new(aws_sdk_dynamodb::Client::from_conf(config), table, keep_calls)
-}
-
-/// Stands where the carrier, the catalog, the placer of calls and MCP servers are connected.
-#[derive(Debug)]
-struct Unavailable;
-
-impl McpCaller for Unavailable {
-    fn call<'a>(
-        &'a self,
-        _: &'a McpTool,
-        _: &'a ToolRequest,
-    ) -> BoxFuture<'a, Result<serde_json::Value, String>> {
-        Box::pin(async { Err("This tool is not available.".to_owned()) })
-    }
 }

@@ -66,6 +66,8 @@ pub enum Counter {
     TransfersReturned,
     /// A request to the operator API without a valid token.
     ApiUnauthorized,
+    /// An MCP server could not be reached, or did not answer as the protocol wants it.
+    McpFailures,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -111,6 +113,7 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::TransfersJoined, "transfers.joined"),
     (Counter::TransfersReturned, "transfers.returned"),
     (Counter::ApiUnauthorized, "api.unauthorized"),
+    (Counter::McpFailures, "mcp.failures"),
 ];
 
 impl From<ModelFailureKind> for Counter {

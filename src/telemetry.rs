@@ -15,9 +15,14 @@ use crate::config::{LogFormat, LogSettings};
 pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
     let mut filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     // Below this level these print what callers say.
-    for quiet in
-        ["aws_smithy_runtime=info", "aws_smithy_http=info", "aws_smithy_eventstream=info", "hyper=info"]
-    {
+    for quiet in [
+        "aws_smithy_runtime=info",
+        "aws_smithy_http=info",
+        "aws_smithy_eventstream=info",
+        "hyper=info",
+        // It quotes what servers answer even in its warnings; what went wrong is told by who uses it.
+        "rmcp=off",
+    ] {
         if let Ok(directive) = quiet.parse() {
             filter = filter.add_directive(directive);
         }

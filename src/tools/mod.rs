@@ -6,6 +6,7 @@
 mod arguments;
 mod builtin;
 pub mod http;
+pub mod mcp;
 mod prepared;
 mod records;
 mod restaurant;

@@ -14,6 +14,8 @@ mod command_line;
 mod conversing;
 mod failing_models;
 mod handoff;
+mod mcp_server;
+mod mcp_tools;
 mod outbound;
 mod privacy;
 mod requests;

@@ -101,6 +101,11 @@ class Stage:
         """The output of the service's own program, run in the repository."""
         return run([self._binaries / "trunkline", *arguments])
 
+    def mcp_client(self, url: str, **calls: dict) -> dict:
+        """What our client of MCP servers makes of one: its tools, and the outcome of each call."""
+        arguments = [f"{tool}={json.dumps(arguments)}" for tool, arguments in calls.items()]
+        return json.loads(run([self._binaries / "examples" / "mcp_client", url, *arguments]))
+
     def log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
 

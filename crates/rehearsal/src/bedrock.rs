@@ -13,6 +13,7 @@ mod brain;
 mod converse;
 mod exchange;
 mod frames;
+mod guardrail;
 mod observer;
 mod performance;
 mod plan;
@@ -30,7 +31,7 @@ mod fault_tests;
 #[cfg(test)]
 mod sdk_tests;
 
-pub use answer::Answer;
+pub use answer::{Answer, Blocked};
 pub use brain::{Brain, Fixed};
 pub use observer::{Observation, Observer};
 pub use record::{Outcome, RecordedRequest};

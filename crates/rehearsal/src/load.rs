@@ -12,6 +12,7 @@ mod plan;
 mod process;
 mod report;
 mod run;
+mod tools;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +22,4 @@ pub use percentile::Distribution;
 pub use plan::{Limits, LoadPlan, TwimlRequests};
 pub use report::{LoadReport, ProcessCost, Verdict};
 pub use run::run;
+pub use tools::{ToolEndpoint, ToolEveryTurn, ToolKind};

@@ -1,5 +1,7 @@
 //! Load on a service in a process of its own, so that its processor time and memory can be told from ours.
 
+mod tools;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rehearsal::bedrock::{BedrockOptions, BedrockStandIn, Fixed, Pace};
+use rehearsal::bedrock::{BedrockOptions, BedrockStandIn, Brain, Fixed, Pace};
 use rehearsal::dynamodb::{DynamoDbOptions, EmbeddedDynamoDb};
 use rehearsal::load::{LoadObserver, LoadPlan, LoadReport};
 use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
@@ -32,15 +34,22 @@ const STOPPING: Duration = Duration::from_secs(30);
 const AUTH_TOKEN: &str = "load-auth-token";
 
 /// Starts stand-ins and a service, puts the load on it, and reports.
-pub async fn run(plan: LoadPlan, pace: ModelPace, configuration: &Path) -> anyhow::Result<LoadReport> {
+pub async fn run(mut plan: LoadPlan, pace: ModelPace, configuration: &Path) -> anyhow::Result<LoadReport> {
     let dynamodb = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await?;
     dynamodb.create_table(TABLE).await?;
     let store = store(&dynamodb).await;
     samples::load(configuration, &store).await?;
     let observer = Arc::new(LoadObserver::new());
+    let (brain, endpoint): (Arc<dyn Brain>, _) = match plan.tools {
+        None => (Arc::new(Fixed { tokens: pace.tokens }), None),
+        Some(kind) => {
+            plan.use_case = Some(tools::USE_CASE.to_owned());
+            (tools::brain(pace.tokens, observer.clone()), tools::start(kind, &observer, &store).await?)
+        }
+    };
     let bedrock = BedrockStandIn::start(BedrockOptions {
         pace: Pace { first_token: pace.first_token, between_tokens: pace.between_tokens },
-        brain: Arc::new(Fixed { tokens: pace.tokens }),
+        brain,
         observer: Some(observer.clone()),
         ..BedrockOptions::default()
     })
@@ -57,6 +66,9 @@ pub async fn run(plan: LoadPlan, pace: ModelPace, configuration: &Path) -> anyho
     carrier.shutdown().await?;
     service.stop().await?;
     bedrock.shutdown().await;
+    if let Some(endpoint) = endpoint {
+        endpoint.shutdown().await;
+    }
     dynamodb.shutdown().await?;
     report
 }
@@ -97,6 +109,8 @@ impl Service {
                 ("LOG_FORMAT", "json"),
                 ("RUST_LOG", "warn"),
             ])
+            // The tool's endpoint is on this machine too.
+            .env("DANGEROUS_ALLOW_PRIVATE_TOOL_HOSTS", "true")
             .env("PORT", address.port().to_string())
             .env("PUBLIC_URL", format!("http://{address}"))
             .env("MAX_CALLS", calls.to_string())

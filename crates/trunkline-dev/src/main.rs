@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use rehearsal::bedrock::{BedrockOptions, Pace};
 use rehearsal::dynamodb::DynamoDbOptions;
-use rehearsal::load::{Limits, LoadPlan, TwimlRequests};
+use rehearsal::load::{Limits, LoadPlan, ToolKind, TwimlRequests};
 use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
 use trunkline::config::{LogFormat, LogSettings, environment};
 use trunkline_dev::home::{HOME, Running};
@@ -138,6 +138,9 @@ struct LoadArgs {
     /// Such webhooks a second
     #[arg(long, requires = "twiml_requests")]
     twiml_rate: Option<f64>,
+    /// The model calls a tool in every turn, of this kind
+    #[arg(long)]
+    tools: Option<Tools>,
     #[arg(long, default_value = "configuration")]
     configuration: PathBuf,
     /// Limit: added delay of a turn, median
@@ -153,8 +156,19 @@ struct LoadArgs {
     max_memory_kb: Option<f64>,
     #[arg(long)]
     max_twiml_p99_ms: Option<f64>,
+    /// Limit: from a tool call of the model to the next request to it, less the tool's own time
+    #[arg(long, requires = "tools")]
+    max_dispatch_p99_ms: Option<f64>,
     #[arg(long, default_value_t = 0)]
     max_errors: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Tools {
+    /// Something inside the service
+    Builtin,
+    /// A request to an endpoint that takes 20 milliseconds
+    Http,
 }
 
 fn main() -> ExitCode {
@@ -310,6 +324,10 @@ async fn put_load(args: LoadArgs) -> anyhow::Result<ExitCode> {
             .twiml_requests
             .zip(args.twiml_rate)
             .map(|(count, rate)| TwimlRequests { count, rate }),
+        tools: args.tools.map(|tools| match tools {
+            Tools::Builtin => ToolKind::Builtin,
+            Tools::Http => ToolKind::Http,
+        }),
         limits: Limits {
             added_p50_ms: args.max_added_p50_ms,
             added_p99_ms: args.max_added_p99_ms,
@@ -317,6 +335,7 @@ async fn put_load(args: LoadArgs) -> anyhow::Result<ExitCode> {
             memory_per_call_kb: args.max_memory_kb,
             errors: args.max_errors,
             twiml_p99_ms: args.max_twiml_p99_ms,
+            dispatch_p99_ms: args.max_dispatch_p99_ms,
         },
         ..LoadPlan::default()
     };

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use aws_sdk_bedrockruntime::types::{
     ContentBlockDelta, ContentBlockStart, ConverseStreamOutput as StreamEvent, TokenUsage,
 };
-use voice_core::ports::{ModelEvent, Usage};
+use voice_core::ports::{Blocked, ModelEvent, Usage};
+
+use super::guardrail;
 
 /// Tool calls whose arguments are still coming, by the index of their content block.
 #[derive(Debug, Default)]
@@ -28,7 +30,15 @@ pub(super) enum Part {
     Sign,
     Event(ModelEvent),
     Stopped(String),
-    Usage(Usage),
+    Account(Account),
+}
+
+/// What Bedrock tells of an answer behind its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) usage: Option<Usage>,
+    /// What the guardrail refused, if anything; none without a trace.
+    pub(super) blocked: Option<Blocked>,
 }
 
 impl Blocks {
@@ -64,7 +74,11 @@ impl Blocks {
             },
             StreamEvent::MessageStop(stop) => Part::Stopped(stop.stop_reason.as_str().to_owned()),
             StreamEvent::Metadata(metadata) => {
-                metadata.usage.map_or(Part::Nothing, |usage| Part::Usage(counted(&usage)))
+                let trace = metadata.trace.as_ref().and_then(|trace| trace.guardrail.as_ref());
+                Part::Account(Account {
+                    usage: metadata.usage.as_ref().map(counted),
+                    blocked: trace.map(guardrail::blocked),
+                })
             }
             _ => Part::Nothing,
         }

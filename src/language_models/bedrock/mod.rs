@@ -5,6 +5,9 @@
 mod client;
 mod events;
 mod failure;
+mod guardrail;
+#[cfg(test)]
+mod guardrail_tests;
 mod request;
 mod streaming;
 
@@ -23,6 +26,7 @@ use voice_core::ports::{
 use crate::metrics::{Counter, Metrics};
 pub use client::{ClientSettings, clients};
 use failure::Failure;
+use guardrail::LookBehind;
 use streaming::{Progress, Streaming};
 
 /// How often one model is asked before the next one is.
@@ -109,13 +113,13 @@ impl Generation {
                 Phase::Connect => self.connect().await,
                 Phase::Streaming(streaming) => match streaming.read(self.deadlines, &mut self.ready).await {
                     Ok(Progress::Going) => Ok(()),
-                    Ok(Progress::Stopped { reason, usage }) => {
+                    Ok(Progress::Stopped { reason, usage, blocked }) => {
                         let model = self.model().unwrap_or_default().to_owned();
                         self.ready.push_back(ModelEvent::Finished(Completion {
                             stop_reason: reason,
                             usage,
                             model,
-                            blocked: None,
+                            blocked,
                         }));
                         self.phase = Phase::Done;
                         Ok(())
@@ -150,7 +154,9 @@ impl Generation {
             Ok(sent) => sent.map_err(|error| failure::of_sdk_error(&error))?,
             Err(_) => return Err(Failure::timed_out("no answer")),
         };
-        self.phase = Phase::Streaming(Box::new(Streaming::new(output, started, self.deadlines.first_token)));
+        let look_behind = guardrail::has_sentences(&self.request.use_case).then(LookBehind::default);
+        let streaming = Streaming::new(output, started, self.deadlines.first_token, look_behind);
+        self.phase = Phase::Streaming(Box::new(streaming));
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use voice_core::ports::GenerationRequest;
 use voice_core::use_case::{Guardrail, UseCase};
 
 use super::failure::Failure;
+use super::guardrail;
 
 /// Prompt caching begins to pay at this many tokens before the cache point; below it Bedrock ignores the point. By a part
 /// of the model id, the most specific first. Models that are not here do not cache.
@@ -51,7 +52,9 @@ pub(super) fn converse_stream(
         .set_system(system(&request.system, model).map_err(wrong)?)
         .inference_config(inference(use_case))
         .set_tool_config(tools(request).map_err(wrong)?)
-        .set_guardrail_config(use_case.guardrail.as_ref().map(guardrail))
+        .set_guardrail_config(
+            use_case.guardrail.as_ref().map(|settings| guardrail_config(settings, use_case)),
+        )
         .request_metadata("callSid", metadata_value(&request.call.call_sid))
         .request_metadata("useCase", metadata_value(&use_case.name))
         .request_metadata("generation", request.generation.to_string());
@@ -170,9 +173,11 @@ fn tool_spec(name: &str, description: Option<&str>, schema: &Value) -> Result<To
     Ok(Tool::ToolSpec(spec.build()?))
 }
 
-fn guardrail(guardrail: &Guardrail) -> GuardrailStreamConfiguration {
+/// Only the trace tells whether the caller was refused or the model, for which the use case may have sentences.
+fn guardrail_config(guardrail: &Guardrail, use_case: &UseCase) -> GuardrailStreamConfiguration {
     let mode = guardrail.stream_processing.as_deref().map(GuardrailStreamProcessingMode::from);
-    let trace = if guardrail.trace { GuardrailTrace::Enabled } else { GuardrailTrace::Disabled };
+    let wants_trace = guardrail.trace || guardrail::has_sentences(use_case);
+    let trace = if wants_trace { GuardrailTrace::Enabled } else { GuardrailTrace::Disabled };
     GuardrailStreamConfiguration::builder()
         .guardrail_identifier(&guardrail.identifier)
         .guardrail_version(&guardrail.version)

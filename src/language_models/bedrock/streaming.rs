@@ -10,12 +10,13 @@ use aws_sdk_bedrockruntime::types::ConverseStreamOutput as StreamEvent;
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_smithy_types::event_stream::RawMessage;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use voice_core::ports::{ModelEvent, Usage};
+use voice_core::ports::{Blocked, ModelEvent, Usage};
 use voice_core::speech_filter::SpeechFilter;
 
 use super::Deadlines;
-use super::events::{Blocks, Part};
+use super::events::{Account, Blocks, Part};
 use super::failure::{self, Failure};
+use super::guardrail::{LastWords, LookBehind};
 
 /// Usage comes behind the end of the message; an answer does not wait for it longer than this.
 const USAGE_FOLLOWS: Duration = Duration::from_millis(250);
@@ -28,6 +29,8 @@ pub(super) struct Streaming {
     pace: Pace,
     /// What was read before there was a word to speak; none once there was.
     held: Option<Held>,
+    /// Only where the use case speaks for its guardrail.
+    look_behind: Option<LookBehind>,
     stop_reason: Option<String>,
     timer: Pin<Box<Sleep>>,
 }
@@ -53,11 +56,17 @@ struct Held {
 /// What reading led to.
 pub(super) enum Progress {
     Going,
-    Stopped { reason: String, usage: Option<Usage> },
+    Stopped { reason: String, usage: Option<Usage>, blocked: Option<Blocked> },
 }
 
 impl Streaming {
-    pub(super) fn new(output: ConverseStreamOutput, asked_at: Instant, first_token: Duration) -> Self {
+    /// With a `look_behind`, a guardrail's message is not passed on as if it were the model's.
+    pub(super) fn new(
+        output: ConverseStreamOutput,
+        asked_at: Instant,
+        first_token: Duration,
+        look_behind: Option<LookBehind>,
+    ) -> Self {
         let pace = Pace::Waiting { since: asked_at };
         let timer = Box::pin(sleep_until(asked_at + first_token));
         Self {
@@ -65,6 +74,7 @@ impl Streaming {
             blocks: Blocks::default(),
             pace,
             held: Some(Held::default()),
+            look_behind,
             stop_reason: None,
             timer,
         }
@@ -93,7 +103,9 @@ impl Streaming {
         let event = match event {
             Ok(Some(event)) => event,
             // The answer is complete; only its accounting is missing.
-            Ok(None) | Err(_) if self.stop_reason.is_some() => return Ok(self.stopped(None, ready)),
+            Ok(None) | Err(_) if self.stop_reason.is_some() => {
+                return Ok(self.stopped(Account::default(), ready));
+            }
             Ok(None) => return Err(Failure::broken("the stream ended before the message")),
             Err(failure) => return Err(failure),
         };
@@ -102,13 +114,13 @@ impl Streaming {
             Part::Sign => self.pace = Pace::Flowing,
             Part::Event(event) => {
                 self.pace = Pace::Flowing;
-                self.take(event, ready);
+                self.pass(event, ready);
             }
             Part::Stopped(reason) => self.stop_reason = Some(reason),
-            Part::Usage(usage) => {
+            Part::Account(account) => {
                 // Whatever comes of it, the answer is complete.
                 let _ = timeout(END_FOLLOWS, self.output.stream.recv()).await;
-                return Ok(self.stopped(Some(usage), ready));
+                return Ok(self.stopped(account, ready));
             }
         }
         Ok(Progress::Going)
@@ -134,6 +146,17 @@ impl Streaming {
         }
     }
 
+    fn pass(&mut self, event: ModelEvent, ready: &mut VecDeque<ModelEvent>) {
+        match &mut self.look_behind {
+            None => self.take(event, ready),
+            Some(look_behind) => {
+                for event in look_behind.pass(event) {
+                    self.take(event, ready);
+                }
+            }
+        }
+    }
+
     fn take(&mut self, event: ModelEvent, ready: &mut VecDeque<ModelEvent>) {
         let Some(held) = &mut self.held else { return ready.push_back(event) };
         let speaks = matches!(&event, ModelEvent::Text(text) if !held.filter.push(text).is_empty());
@@ -143,9 +166,22 @@ impl Streaming {
         }
     }
 
-    fn stopped(&mut self, usage: Option<Usage>, ready: &mut VecDeque<ModelEvent>) -> Progress {
+    fn stopped(&mut self, account: Account, ready: &mut VecDeque<ModelEvent>) -> Progress {
+        let reason = self.stop_reason.take().unwrap_or_default();
+        let blocked = match self.look_behind.take().map(|mut last| last.end(&reason)) {
+            // Without a trace: a guardrail looks at the caller's words before the model says any.
+            Some(LastWords::Guardrails) => {
+                let likely = if self.has_spoken() { Blocked::Output } else { Blocked::Input };
+                Some(account.blocked.unwrap_or(likely))
+            }
+            Some(LastWords::Models(Some(last))) => {
+                self.take(last, ready);
+                None
+            }
+            Some(LastWords::Models(None)) | None => None,
+        };
         self.release(ready);
-        Progress::Stopped { reason: self.stop_reason.take().unwrap_or_default(), usage }
+        Progress::Stopped { reason, usage: account.usage, blocked }
     }
 
     fn release(&mut self, ready: &mut VecDeque<ModelEvent>) {

@@ -20,6 +20,18 @@ pub struct Answer {
     pub(super) first_token: Option<Duration>,
     pub(super) parts: Vec<Part>,
     pub(super) stop_reason: Option<String>,
+    /// What a guardrail stood up against.
+    pub(super) blocked: Option<Blocked>,
+}
+
+/// What a guardrail refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocked {
+    /// What the user said.
+    Input,
+    /// What the model was about to say, or had begun to say.
+    Output,
 }
 
 /// What happens before the first event of the stream.
@@ -58,7 +70,13 @@ impl Answer {
 
     /// An answer that says nothing yet, to begin with a tool call or a fault.
     pub fn empty() -> Self {
-        Self { opening: Opening::Stream, first_token: None, parts: Vec::new(), stop_reason: None }
+        Self {
+            opening: Opening::Stream,
+            first_token: None,
+            parts: Vec::new(),
+            stop_reason: None,
+            blocked: None,
+        }
     }
 
     /// An HTTP error before the stream: `error` is the exception's name in Bedrock's spelling, for example
@@ -129,6 +147,13 @@ impl Answer {
     pub fn stop_reason(mut self, reason: impl Into<String>) -> Self {
         self.stop_reason = Some(reason.into());
         self
+    }
+
+    /// Ends with the message of a guardrail, in one piece as Bedrock sends it, and its stop reason. Who asked for a
+    /// trace learns what was refused.
+    pub fn then_blocked(mut self, blocked: Blocked, message: impl Into<String>) -> Self {
+        self.blocked = Some(blocked);
+        self.then(Part::Text(vec![message.into()])).stop_reason("guardrail_intervened")
     }
 
     /// The text of the answer, without its tool calls.

@@ -61,12 +61,16 @@ fn reply(answer: &Answer, metadata: &Value) -> serde_json::Result<Value> {
         }
     }
     push_text(&mut content, &mut text);
-    Ok(json!({
+    let mut reply = json!({
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": stop_reason(answer),
         "usage": metadata["usage"],
         "metrics": metadata["metrics"],
-    }))
+    });
+    if let Some(trace) = metadata.get("trace") {
+        reply["trace"] = trace.clone();
+    }
+    Ok(reply)
 }
 
 fn push_text(content: &mut Vec<Value>, text: &mut String) {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Pace;
 use super::answer::{Answer, Part};
+use super::guardrail;
 use super::request::ConverseRequest;
 use super::usage::usage;
 
@@ -46,7 +47,7 @@ pub(super) fn plan(answer: &Answer, pace: Pace, request: &ConverseRequest) -> Ve
             }
         }
     }
-    planner.finish(stop_reason(answer), request)
+    planner.finish(answer, request)
 }
 
 /// What Converse calls the reason for which the answer ended.
@@ -116,13 +117,17 @@ impl Planner {
         self.close_block();
     }
 
-    fn finish(mut self, stop_reason: &str, request: &ConverseRequest) -> Vec<Cue> {
+    fn finish(mut self, answer: &Answer, request: &ConverseRequest) -> Vec<Cue> {
         self.start_message();
         self.close_text();
-        self.event("messageStop", json!({"stopReason": stop_reason}));
+        self.event("messageStop", json!({"stopReason": stop_reason(answer)}));
         let latency = u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX);
         let usage = usage(request, self.tokens);
-        self.event("metadata", json!({"usage": usage, "metrics": {"latencyMs": latency}}));
+        let mut metadata = json!({"usage": usage, "metrics": {"latencyMs": latency}});
+        if let Some(trace) = guardrail::trace(answer.blocked, request) {
+            metadata["trace"] = trace;
+        }
+        self.event("metadata", metadata);
         self.cues
     }
 

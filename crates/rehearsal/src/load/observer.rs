@@ -1,4 +1,5 @@
-//! Remembers when each model request of a call arrived at the stand-in and when each of its tokens left.
+//! Remembers when each model request of a call arrived at the stand-in and when each of its tokens left, and the same of
+//! requests to a tool's endpoint.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use crate::bedrock::{Observation, Observer};
 /// More tokens than this are not recorded, so that a run against a talkative brain cannot eat the memory.
 const MAX_TOKENS: usize = 10_000_000;
 
-/// The model's side of a load run. Give it to the model stand-in and to [`super::run`].
+/// The far side of a load run. Give it to the stand-ins of the model and of a tool's endpoint and to [`super::run`].
 #[derive(Debug, Default)]
 pub struct LoadObserver {
     seen: Mutex<Seen>,
@@ -18,6 +19,8 @@ pub struct LoadObserver {
 #[derive(Debug, Default)]
 struct Seen {
     calls: HashMap<String, Vec<Generation>>,
+    visits: HashMap<String, Vec<Visit>>,
+    tool_failures: u64,
     tokens: usize,
 }
 
@@ -27,6 +30,16 @@ pub(super) struct Generation {
     pub(super) arrived: Instant,
     /// When each token left, by its index.
     pub(super) tokens: Vec<Instant>,
+    /// When the last of it was handed over, tool calls included.
+    pub(super) finished: Option<Instant>,
+}
+
+/// One request to a tool's endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visit {
+    pub(super) arrived: Instant,
+    /// Right before the answer was given to the socket.
+    pub(super) answered: Instant,
 }
 
 impl LoadObserver {
@@ -39,6 +52,24 @@ impl LoadObserver {
         self.lock().calls.get(call).cloned().unwrap_or_default()
     }
 
+    /// The requests to the tool's endpoint for a call, in order.
+    pub(super) fn visits(&self, call: &str) -> Vec<Visit> {
+        self.lock().visits.get(call).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn visited(&self, call: &str, visit: Visit) {
+        self.lock().visits.entry(call.to_owned()).or_default().push(visit);
+    }
+
+    pub(super) fn tool_failed(&self) {
+        self.lock().tool_failures += 1;
+    }
+
+    /// How many runs of tools the model was told to have failed.
+    pub(super) fn tool_failures(&self) -> u64 {
+        self.lock().tool_failures
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seen> {
         // What a panicking observer left behind is still a list of times.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -49,10 +80,15 @@ impl Observer for LoadObserver {
     fn observe(&self, observation: Observation) {
         match observation {
             Observation::RequestArrived { call: Some(call), at } => {
-                let generation = Generation { arrived: at, tokens: Vec::new() };
+                let generation = Generation { arrived: at, tokens: Vec::new(), finished: None };
                 self.lock().calls.entry(call).or_default().push(generation);
             }
             Observation::TokenSent { call: Some(call), at, .. } => self.lock().token(&call, at),
+            Observation::Finished { call: Some(call), at } => {
+                if let Some(generation) = self.lock().calls.get_mut(&call).and_then(|all| all.last_mut()) {
+                    generation.finished = Some(at);
+                }
+            }
             _ => {}
         }
     }

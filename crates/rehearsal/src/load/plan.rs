@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
+use super::tools::ToolKind;
+
 /// A turn that takes longer than this has failed, and its caller gives up.
 pub(super) const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for a webhook, a handshake and a `setup`.
@@ -32,6 +34,8 @@ pub struct LoadPlan {
     pub use_case: Option<String>,
     /// Voice webhooks besides those of the calls.
     pub twiml_requests: Option<TwimlRequests>,
+    /// What kind of tool the model calls in every turn, if any.
+    pub tools: Option<ToolKind>,
     pub limits: Limits,
 }
 
@@ -56,6 +60,8 @@ pub struct Limits {
     /// Always judged.
     pub errors: u64,
     pub twiml_p99_ms: Option<f64>,
+    /// From the model's tool call to the next request to the model, less the tool's own time.
+    pub dispatch_p99_ms: Option<f64>,
 }
 
 impl LoadPlan {
@@ -99,6 +105,7 @@ impl Default for LoadPlan {
             idle: Duration::ZERO,
             use_case: None,
             twiml_requests: None,
+            tools: None,
             limits: Limits::default(),
         }
     }

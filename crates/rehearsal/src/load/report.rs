@@ -25,6 +25,8 @@ pub struct LoadReport {
     pub added_delay: Distribution,
     /// Token at the stand-in to its frame at the caller, for every token.
     pub token_delay: Distribution,
+    /// Tool call at the model stand-in to the next request there, less the tool's own time. Empty without tools.
+    pub dispatch_delay: Distribution,
     /// Voice webhook to its answer.
     pub twiml: Distribution,
     /// The service, when its process id was given.
@@ -66,8 +68,15 @@ impl LoadReport {
 
     /// A verdict for each limit that the plan gives.
     pub fn verdicts(&self) -> Vec<Verdict> {
-        let Limits { added_p50_ms, added_p99_ms, cpu_per_turn_ms, memory_per_call_kb, errors, twiml_p99_ms } =
-            self.plan.limits;
+        let Limits {
+            added_p50_ms,
+            added_p99_ms,
+            cpu_per_turn_ms,
+            memory_per_call_kb,
+            errors,
+            twiml_p99_ms,
+            dispatch_p99_ms,
+        } = self.plan.limits;
         let added = |percent| self.added_delay.percentile_ms(percent);
         let judged = [
             ("added delay p50", added(50), added_p50_ms, "ms"),
@@ -75,6 +84,7 @@ impl LoadReport {
             ("CPU per turn", self.cpu_per_turn_ms(), cpu_per_turn_ms, "ms"),
             ("memory per call", self.memory_per_call_kb(), memory_per_call_kb, "kB"),
             ("voice webhook p99", self.twiml.percentile_ms(99), twiml_p99_ms, "ms"),
+            ("tool dispatch p99", self.dispatch_delay.percentile_ms(99), dispatch_p99_ms, "ms"),
             ("errors", Some(approximately(self.error_count())), Some(approximately(errors)), ""),
         ];
         let verdict = |(name, measured, limit, unit): (_, _, Option<f64>, _)| {
@@ -128,13 +138,15 @@ impl fmt::Display for LoadReport {
             "{:<28}{:>10}{:>10}{:>10}{:>10}{:>10}",
             "ms", "p50", "p90", "p99", "max", "samples"
         )?;
-        for (name, distribution) in [
+        let dispatch = self.plan.tools.map(|_| ("tool dispatch", &self.dispatch_delay));
+        let delays = [
             ("added by the service", &self.added_delay),
             ("  prompt to model request", &self.request_delay),
             ("  first token to caller", &self.first_token_delay),
             ("every token to caller", &self.token_delay),
             ("voice webhook", &self.twiml),
-        ] {
+        ];
+        for (name, distribution) in delays.into_iter().chain(dispatch) {
             writeln!(formatter, "{name:<28}{distribution}{:>10}", distribution.len())?;
         }
         self.write_cost(formatter)?;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::caller::{Experience, Part};
-use super::delays::Delays;
+use super::delays::{Delays, FarSide};
 use super::observer::LoadObserver;
 use super::percentile::Distribution;
 use super::plan::{CONNECT_TIMEOUT, LoadPlan, TwimlRequests};
@@ -170,7 +170,11 @@ impl Run {
         let (mut delays, mut errors) = (Delays::default(), extra.errors);
         let (mut webhooks, mut turns) = (Vec::new(), 0);
         for experience in &talk.experiences {
-            delays.add_call(&experience.turns, &self.observations.generations(&experience.call_sid));
+            let far = FarSide {
+                generations: self.observations.generations(&experience.call_sid),
+                visits: self.observations.visits(&experience.call_sid),
+            };
+            delays.add_call(&experience.turns, &far, self.plan.tools);
             webhooks.extend(experience.webhook);
             turns += experience.turns.len() as u64;
             if let Some(error) = &experience.error {
@@ -179,6 +183,15 @@ impl Run {
         }
         if delays.unmatched > 0 {
             errors.insert("turns for which the model stand-in saw no request".to_owned(), delays.unmatched);
+        }
+        if self.plan.tools.is_some() {
+            let without = turns.saturating_sub(delays.dispatch.len() as u64);
+            let failures = [
+                ("turns in which no tool ran", without),
+                ("runs of the tool that failed", self.observations.tool_failures()),
+            ];
+            let failures = failures.into_iter().filter(|(_, times)| *times > 0);
+            errors.extend(failures.map(|(failure, times)| (failure.to_owned(), times)));
         }
         let twiml = if self.plan.twiml_requests.is_some() { extra.delays } else { webhooks };
         LoadReport {
@@ -189,6 +202,7 @@ impl Run {
             first_token_delay: Distribution::of(delays.first_token),
             added_delay: Distribution::of(delays.added),
             token_delay: Distribution::of(delays.every_token),
+            dispatch_delay: Distribution::of(delays.dispatch),
             twiml: Distribution::of(twiml),
             service,
             callers_cpu: talk.callers_cpu,

@@ -17,11 +17,13 @@ use super::*;
 use crate::bedrock::{Observation, Observer as _};
 use crate::twilio::{Carrier, CarrierOptions, SpeechPace};
 
-/// How many prompts of a call the service answers before it closes the socket.
 #[derive(Clone)]
 struct Service {
     observer: Arc<LoadObserver>,
+    /// How many prompts of a call the service answers before it closes the socket.
     patience: usize,
+    /// What it asks before it answers.
+    tool: Option<String>,
 }
 
 async fn webhook(body: String) -> ([(header::HeaderName, &'static str); 1], String) {
@@ -45,6 +47,9 @@ async fn converse(mut socket: WebSocket, service: Service, call: String) {
             return;
         }
         answered += 1;
+        if let Some(url) = &service.tool {
+            run_tool(&service.observer, &call, url).await;
+        }
         let call = Some(call.clone());
         service.observer.observe(Observation::RequestArrived { call: call.clone(), at: Instant::now() });
         for (index, token) in ["Yes, ", "sir."].into_iter().enumerate() {
@@ -58,6 +63,14 @@ async fn converse(mut socket: WebSocket, service: Service, call: String) {
             socket.send(Message::text(frame.to_string())).await.unwrap();
         }
     }
+}
+
+/// A generation that calls the tool, and the request to it.
+async fn run_tool(observer: &LoadObserver, call: &str, url: &str) {
+    observer.observe(Observation::RequestArrived { call: Some(call.to_owned()), at: Instant::now() });
+    observer.observe(Observation::Finished { call: Some(call.to_owned()), at: Instant::now() });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.post(url).json(&serde_json::json!({ "call": call })).send().await.unwrap();
 }
 
 async fn carrier(service: Service) -> (Carrier, TaskTracker) {
@@ -97,7 +110,8 @@ fn plan() -> LoadPlan {
 #[tokio::test]
 async fn a_service_that_keeps_up_passes() {
     let observer = Arc::new(LoadObserver::new());
-    let (carrier, _tasks) = carrier(Service { observer: Arc::clone(&observer), patience: usize::MAX }).await;
+    let (carrier, _tasks) =
+        carrier(Service { observer: Arc::clone(&observer), patience: usize::MAX, tool: None }).await;
     let twiml_requests = Some(TwimlRequests { count: 20, rate: 1000.0 });
     let plan = LoadPlan { twiml_requests, ..plan() };
     let report = run(plan, carrier, observer, Some(std::process::id())).await.unwrap();
@@ -108,9 +122,36 @@ async fn a_service_that_keeps_up_passes() {
 }
 
 #[tokio::test]
+async fn the_dispatch_of_tools_is_measured_without_the_tools_own_time() {
+    let observer = Arc::new(LoadObserver::new());
+    let endpoint = ToolEndpoint::start(Arc::clone(&observer)).await.unwrap();
+    let tool = Some(endpoint.url());
+    let (carrier, _tasks) =
+        carrier(Service { observer: Arc::clone(&observer), patience: usize::MAX, tool }).await;
+    let limits = Limits { dispatch_p99_ms: Some(5000.0), ..Limits::default() };
+    let plan = LoadPlan { tools: Some(ToolKind::Http), limits, ..plan() };
+    let report = run(plan, carrier, observer, None).await.unwrap();
+    assert_eq!((report.turns, report.dispatch_delay.len(), report.added_delay.len()), (15, 15, 15));
+    let shown = report.to_string();
+    assert!(report.passed() && shown.contains("PASS  tool dispatch p99"), "{shown}");
+    endpoint.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_turn_in_which_no_tool_ran_is_an_error() {
+    let observer = Arc::new(LoadObserver::new());
+    let (carrier, _tasks) =
+        carrier(Service { observer: Arc::clone(&observer), patience: usize::MAX, tool: None }).await;
+    let plan = LoadPlan { tools: Some(ToolKind::Builtin), ..plan() };
+    let report = run(plan, carrier, observer, None).await.unwrap();
+    assert_eq!((report.error_count(), report.passed()), (15, false), "{report}");
+}
+
+#[tokio::test]
 async fn a_missed_limit_fails() {
     let observer = Arc::new(LoadObserver::new());
-    let (carrier, _tasks) = carrier(Service { observer: Arc::clone(&observer), patience: usize::MAX }).await;
+    let (carrier, _tasks) =
+        carrier(Service { observer: Arc::clone(&observer), patience: usize::MAX, tool: None }).await;
     let limits = Limits { added_p50_ms: Some(0.0), cpu_per_turn_ms: Some(1000.0), ..Limits::default() };
     let report = run(LoadPlan { limits, ..plan() }, carrier, observer, None).await.unwrap();
     assert!(!report.passed());
@@ -124,7 +165,8 @@ async fn a_missed_limit_fails() {
 #[tokio::test]
 async fn a_lost_socket_is_an_error() {
     let observer = Arc::new(LoadObserver::new());
-    let (carrier, _tasks) = carrier(Service { observer: Arc::clone(&observer), patience: 1 }).await;
+    let (carrier, _tasks) =
+        carrier(Service { observer: Arc::clone(&observer), patience: 1, tool: None }).await;
     let report = run(plan(), carrier, observer, None).await.unwrap();
     assert_eq!((report.turns, report.error_count()), (5, 5), "{report}");
     assert!(!report.passed());
@@ -133,7 +175,8 @@ async fn a_lost_socket_is_an_error() {
 #[tokio::test]
 async fn a_plan_without_sense_is_refused() {
     let observer = Arc::new(LoadObserver::new());
-    let (carrier, _tasks) = carrier(Service { observer: Arc::clone(&observer), patience: 1 }).await;
+    let (carrier, _tasks) =
+        carrier(Service { observer: Arc::clone(&observer), patience: 1, tool: None }).await;
     for plan in [
         LoadPlan { calls: 0, ..plan() },
         LoadPlan { turns: 0, ..plan() },
