@@ -271,11 +271,14 @@ fn describe(want: &Want) -> String {
 fn line_of(acts: &[CallerAct]) -> Option<Line> {
     let keys = acts.iter().filter_map(|act| if let CallerAct::Press(key) = act { Some(*key) } else { None });
     Some(match acts.first()? {
-        CallerAct::Say(words) | CallerAct::Partial(words) => Line::Caller(words.clone()),
+        CallerAct::Say(words) | CallerAct::Partial(words) | CallerAct::SayIn { words, .. } => {
+            Line::Caller(words.clone())
+        }
         CallerAct::SayInPieces(pieces) => Line::Caller(pieces.join(" / ")),
         CallerAct::Press(_) => Line::Caller(format!("[{}]", keys.collect::<String>())),
         CallerAct::Interrupt => Line::Caller("(noise)".to_owned()),
         CallerAct::HangUp => Line::Caller("(hangs up)".to_owned()),
+        CallerAct::HangUpParty => Line::Note("the person at the other end hangs up".to_owned()),
         CallerAct::DropSocket => Line::Note("the socket is lost".to_owned()),
         CallerAct::SendRaw(_) | CallerAct::OnceHeard { .. } => return None,
     })
