@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::call::Call;
 use super::callee::{Callee, Directory};
@@ -30,7 +32,7 @@ struct Shared {
     rooms: Rooms,
     calls: Mutex<LiveCalls>,
     directory: Mutex<Directory>,
-    told: Mutex<BTreeMap<String, String>>,
+    told: watch::Sender<BTreeMap<String, String>>,
     orders: Mutex<Option<mpsc::Sender<Order>>>,
     listener: Mutex<Option<mpsc::Sender<Call>>>,
 }
@@ -43,7 +45,7 @@ impl Switchboard {
             rooms: Rooms::default(),
             calls: Mutex::default(),
             directory: Mutex::default(),
-            told: Mutex::default(),
+            told: watch::Sender::default(),
             orders: Mutex::default(),
             listener: Mutex::default(),
         }))
@@ -60,7 +62,21 @@ impl Switchboard {
 
     /// Everything that was said to whoever answers at an address, in the order in which it was said.
     pub fn told(&self, address: &str) -> String {
-        lock(&self.0.told).get(address).cloned().unwrap_or_default()
+        self.0.told.borrow().get(address).cloned().unwrap_or_default()
+    }
+
+    /// Waits until what was said to an address is as `wanted`, and no longer than `within`; returns all of it.
+    pub async fn wait_until_told(
+        &self,
+        address: &str,
+        within: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> String {
+        let mut told = self.0.told.subscribe();
+        let is_told = |told: &BTreeMap<String, String>| told.get(address).is_some_and(|told| wanted(told));
+        // When it does not come, whoever waits sees what came instead.
+        let _ = timeout(within, told.wait_for(is_told)).await;
+        self.told(address)
     }
 
     /// The calls of this account, oldest first; those long over are forgotten.
@@ -77,14 +93,15 @@ impl Switchboard {
     }
 
     pub(super) fn tell(&self, address: &str, words: &str) {
-        let mut told = lock(&self.0.told);
-        let told = told.entry(address.to_owned()).or_default();
-        if told.len() + words.len() < MEMORY {
-            if !told.is_empty() && !told.ends_with(char::is_whitespace) {
-                told.push(' ');
+        self.0.told.send_modify(|told| {
+            let told = told.entry(address.to_owned()).or_default();
+            if told.len() + words.len() < MEMORY {
+                if !told.is_empty() && !told.ends_with(char::is_whitespace) {
+                    told.push(' ');
+                }
+                told.push_str(words);
             }
-            told.push_str(words);
-        }
+        });
     }
 
     pub(super) fn add_call(

@@ -148,7 +148,7 @@ fn json(shared: &Shared, verification: &Verification, status: &str, is_valid: bo
     })
 }
 
-/// Six digits that nobody can guess from the ones before.
+/// Six digits that do not follow from those before. The first is not zero, so that 000000 is always a wrong code.
 fn new_code() -> String {
-    format!("{:06}", uuid::Uuid::new_v4().as_u128() % 1_000_000)
+    (100_000 + uuid::Uuid::new_v4().as_u128() % 900_000).to_string()
 }
