@@ -27,7 +27,7 @@ mod tests;
 pub use configuration::Configuration;
 pub use endpoints::Endpoints;
 pub use file::Scenario;
-pub use place::OperatorApi;
+pub use place::{OperatorApi, Placed};
 pub use report::{Check, Outcome, Report, StepReport};
 pub use run::{Stage, run};
 pub use table::Table;

@@ -16,6 +16,7 @@ mod leg;
 mod line;
 mod live_calls;
 mod person;
+pub mod phones;
 mod placed;
 mod playback;
 mod relay_session;

@@ -38,9 +38,34 @@ pub(super) struct Place {
 
 /// What the API answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Placed {
+pub enum Placed {
     Accepted,
-    Refused { status: u16, code: String },
+    /// `code` is the problem's, `none` when it has none.
+    Refused {
+        status: u16,
+        code: String,
+    },
+}
+
+impl OperatorApi {
+    /// Asks the service to place a call; `body` is that of `POST /api/calls`.
+    ///
+    /// # Errors
+    /// When there was no answer in time.
+    pub async fn place(&self, body: &Value) -> anyhow::Result<Placed> {
+        let http =
+            reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().context("no HTTP client")?;
+        let url = self.service.join("/api/calls").context("the service has no usable address")?;
+        let request = http.post(url).bearer_auth(&self.token).json(body);
+        let response = request.send().await.context("the operator API did not answer")?;
+        let status = response.status().as_u16();
+        if response.status().is_success() {
+            return Ok(Placed::Accepted);
+        }
+        let problem: Value = response.json().await.unwrap_or_default();
+        let code = problem["code"].as_str().unwrap_or("none").to_owned();
+        Ok(Placed::Refused { status, code })
+    }
 }
 
 impl Place {

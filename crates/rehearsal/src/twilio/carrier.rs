@@ -91,6 +91,12 @@ impl Carrier {
         carrier
     }
 
+    /// The same carrier with another voice for the calls that are begun through this handle.
+    #[must_use]
+    pub fn with_pace(self, speech: SpeechPace) -> Self {
+        Self { speech, ..self }
+    }
+
     pub fn switchboard(&self) -> &Switchboard {
         &self.board
     }

@@ -114,6 +114,11 @@ pub enum CallEvent {
         name: String,
         task: Option<String>,
     },
+    /// A text message, or a code, was sent to the person meanwhile. Only a telephone in another process is told.
+    Received {
+        from: String,
+        text: String,
+    },
     /// A `<Gather>` waits for keys.
     Gathering,
     /// Twilio's `CallStatus` changed: `ringing`, `in-progress`, and at last `completed`, `busy`, `no-answer`, `failed` or
