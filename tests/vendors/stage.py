@@ -48,11 +48,11 @@ class Stage:
         os.environ.update(LOCAL_AWS)
 
     def __enter__(self) -> "Stage":
-        port, dynamodb_port, bedrock_port = free_ports(3)
+        port, dynamodb_port, bedrock_port, twilio_port = free_ports(4)
         self.dynamodb_url = f"http://127.0.0.1:{dynamodb_port}"
         self.bedrock_url = f"http://127.0.0.1:{bedrock_port}"
         arguments = ["--port", str(port), "--dynamodb-port", str(dynamodb_port)]
-        arguments += ["--bedrock-port", str(bedrock_port), "--in-memory"]
+        arguments += ["--bedrock-port", str(bedrock_port), "--twilio-port", str(twilio_port), "--in-memory"]
         arguments += ["--configuration", str(REPOSITORY / "configuration")]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -3,25 +3,41 @@
 //!
 //! It is not for judging conversations: [`crate::scenario`] and [`crate::load`] do that with what happens here.
 
+mod acts;
 mod call;
+mod callbacks;
+mod callee;
 mod carrier;
 mod clauses;
 mod course;
+mod event;
 mod form;
 mod leg;
 mod line;
+mod live_calls;
+mod person;
+pub mod phones;
+mod placed;
 mod playback;
 mod relay_session;
+mod reporter;
+pub mod rest;
+mod rooms;
 mod settings;
+mod switchboard;
 pub mod twiml;
 mod xml;
 
 #[cfg(test)]
 mod tests;
 
-pub use call::{Call, CallEvent, CallOptions, CallerAct, Party};
+pub use call::{Call, CallOptions};
+pub use callee::{Answers, Callee, Part, Script};
 pub use carrier::{Carrier, CarrierOptions};
+pub use event::{CallEvent, CallerAct, Party};
+pub use live_calls::{CallRecord, CallStatus};
 pub use playback::SpeechPace;
+pub use switchboard::Switchboard;
 
 pub(crate) use course::setup as relay_setup;
 pub(crate) use form::{CallIdentity, ConnectEnding, SessionResult, sid};

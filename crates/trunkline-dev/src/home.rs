@@ -1,4 +1,4 @@
-//! What `cargo dev` leaves for the phone: where the service is, and the token to sign with.
+//! What `cargo dev` leaves for the phone: where everything is, and the tokens.
 
 use std::fs;
 use std::io::Write;
@@ -19,6 +19,10 @@ pub struct Running {
     /// What signatures are computed over.
     pub public_url: String,
     pub auth_token: String,
+    /// For the operator API.
+    pub api_token: String,
+    /// The exchange through which telephones reach the carrier.
+    pub phones: String,
 }
 
 impl Running {
@@ -30,7 +34,7 @@ impl Running {
         serde_json::from_str(&text).with_context(|| format!("{} is not understood", path.display()))
     }
 
-    /// Writes it so that only its owner can read the token.
+    /// Writes it so that only its owner can read the tokens.
     pub fn write(&self, home: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(home).with_context(|| format!("{} was not created", home.display()))?;
         let path = file(home);

@@ -2,6 +2,7 @@
 //!
 //! [`stage`] puts the real service between stand-ins. Nothing of this is in the service's own binary.
 
+pub mod banner;
 pub mod home;
 pub mod load;
 pub mod phone;

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rehearsal::bedrock::{BedrockOptions, Pace};
 use rehearsal::dynamodb::DynamoDbOptions;
 use rehearsal::load::{Limits, LoadPlan, ToolKind, TwimlRequests};
-use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
+use rehearsal::scenario::{OperatorApi, Placed};
+use rehearsal::twilio::phones::{PhoneExchange, PhoneLine};
+use rehearsal::twilio::{CallOptions, Carrier, CarrierOptions, SpeechPace};
 use trunkline::config::{LogFormat, LogSettings, environment};
+use trunkline_dev::banner::{banner, show_what_is_sent};
 use trunkline_dev::home::{HOME, Running};
 use trunkline_dev::load::ModelPace;
-use trunkline_dev::phone::PhoneOptions;
-use trunkline_dev::stage::{Model, REGION, Stage, StageOptions, TABLE};
+use trunkline_dev::stage::{Model, Stage, StageOptions};
 use trunkline_dev::{load, phone, scenarios};
 
 /// The embedded table warns of every condition that was not met, and those are part of its work.
@@ -36,6 +38,8 @@ struct Cli {
 enum Dev {
     /// Call from the terminal: type to talk
     Call(CallArgs),
+    /// Have the running `cargo dev` call you, and answer in this terminal
+    Place(PlaceArgs),
     /// Put load on a service in a process of its own; exit 1 when a limit is missed
     Load(LoadArgs),
     /// Play scenario files and report each expectation; exit 1 when one is missed
@@ -53,13 +57,18 @@ struct RunArgs {
     /// Port of the stand-in for Bedrock
     #[arg(long, default_value_t = 8001)]
     bedrock_port: u16,
+    /// Port of the stand-in for Twilio's REST API
+    #[arg(long, default_value_t = 8002)]
+    twilio_port: u16,
     /// Use Amazon Bedrock itself, with the environment's credentials and region
     #[arg(long)]
     real_model: bool,
     /// The model to ask; needed with --real-model unless every use case names one
     #[arg(long)]
     model: Option<String>,
-    /// The https address of a tunnel to this machine, to be called by Twilio itself
+    /// The https address of a tunnel to this machine, to be called by Twilio itself, whose account is then that of
+    /// `TWILIO_ACCOUNT_SID`, `TWILIO_API_SID`, `TWILIO_API_SECRET`, `TWILIO_VERIFY_SERVICE_SID`, `SIP_ENDPOINT` and
+    /// `OUTBOUND_CALLER_IDS` in the environment
     #[arg(long, requires = "auth_token")]
     public_url: Option<String>,
     /// The auth token that Twilio signs with
@@ -92,6 +101,22 @@ struct CallArgs {
     #[arg(long, default_value = "+18005550199")]
     to: String,
     /// How fast the agent's voice is, in characters a second; 0 is instant (the default when input is a file)
+    #[arg(long)]
+    pace: Option<f64>,
+}
+
+#[derive(Args)]
+struct PlaceArgs {
+    /// Your number
+    #[arg(long, default_value = "+14155550100")]
+    to: String,
+    /// Who calls
+    #[arg(long)]
+    use_case: String,
+    /// What its prompt is told, as name=value
+    #[arg(long = "variable", value_parser = variable)]
+    variables: Vec<(String, String)>,
+    /// How fast the agent's voice is, as with call
     #[arg(long)]
     pace: Option<f64>,
 }
@@ -186,6 +211,7 @@ fn main() -> ExitCode {
         match cli.command {
             None => run(cli.run).await,
             Some(Dev::Call(call)) => make_call(call).await,
+            Some(Dev::Place(place)) => answer_call(place).await,
             Some(Dev::Load(load)) => put_load(load).await,
             Some(Dev::Scenario(scenario)) => play(scenario).await,
         }
@@ -212,8 +238,8 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         })
     };
     let auth_token = args.auth_token.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    let mut settings = Vec::new();
-    settings.extend(args.public_url.map(|url| ("PUBLIC_URL".to_owned(), url)));
+    let api_token = uuid::Uuid::new_v4().simple().to_string();
+    let mut settings = args.public_url.map(behind_tunnel).unwrap_or_default();
     settings.extend(args.model.map(|model| ("MODEL_IDENTIFIER".to_owned(), model)));
     settings.extend(environment("TIME_ZONE").map(|zone| ("TIME_ZONE".to_owned(), zone)));
     let mut stage = Stage::start(StageOptions {
@@ -225,16 +251,35 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         model,
         configuration: Some(args.configuration),
         auth_token: auth_token.clone(),
+        rest: loopback(args.twilio_port),
+        api_token: api_token.clone(),
         settings,
+        ..StageOptions::default()
     })
     .await?;
+    let phones =
+        PhoneExchange::start(stage.carrier(SpeechPace::INSTANT)?, stage.rest.clone(), auth_token.clone());
+    let phones = phones.await?;
     let running = Running {
         url: format!("http://{}", stage.address),
         public_url: stage.public_url.clone(),
         auth_token,
+        api_token,
+        phones: phones.url(),
     };
     running.write(home)?;
     say(&banner(&stage));
+    let rest = stage.rest.clone();
+    tokio::select! {
+        stopped = until_stopped(&mut stage) => stopped?,
+        () = show_what_is_sent(&rest, say) => {}
+    }
+    Running::forget(home);
+    stage.shut_down_stand_ins().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn until_stopped(stage: &mut Stage) -> anyhow::Result<()> {
     let stop = stage.stop.clone();
     tokio::select! {
         result = stage.wait() => result?,
@@ -249,67 +294,81 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Running::forget(home);
-    stage.shut_down_stand_ins().await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn banner(stage: &Stage) -> String {
-    let (dynamodb, service) = (stage.dynamodb.endpoint(), format!("http://{}", stage.address));
-    let model = stage.bedrock.as_ref().map_or_else(
-        || "Amazon Bedrock".to_owned(),
-        |bedrock| format!("a stand-in for Amazon Bedrock at {}; it says that it is one", bedrock.endpoint()),
-    );
-    format!(
-        "
-Trunkline is up.{private}
-
-  webhook  {public}/twiml      (service at {service}, /health, /ready)
-  model    {model}
-  table    {TABLE} at {dynamodb}
-           AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb scan --table-name {TABLE} \\
-             --endpoint-url {dynamodb} --region {REGION}
-  phone    cargo dev call                               (in another terminal)
-           cargo dev call --use-case albert-einstein
-
-Ctrl-C stops it.
-",
-        private = if stage.bedrock.is_some() && stage.public_url.starts_with("http:") {
-            " Nothing of it leaves this machine."
-        } else {
-            ""
-        },
-        public = stage.public_url,
-    )
+/// Settings of a service that Twilio itself calls, with an account of its own or none.
+fn behind_tunnel(public_url: String) -> Vec<(String, String)> {
+    let account = [
+        "TWILIO_ACCOUNT_SID",
+        "TWILIO_API_SID",
+        "TWILIO_API_SECRET",
+        "TWILIO_API_URL",
+        "TWILIO_VERIFY_URL",
+        "TWILIO_VERIFY_SERVICE_SID",
+        "SIP_ENDPOINT",
+        "OUTBOUND_CALLER_IDS",
+    ];
+    // An empty setting is none: what the stand-in made up must not reach Twilio.
+    let account = account.map(|name| (name.to_owned(), environment(name).unwrap_or_default()));
+    let own = [("PUBLIC_URL", public_url), ("DANGEROUS_ALLOW_PRIVATE_TOOL_HOSTS", "false".to_owned())];
+    own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(account).collect()
 }
 
 async fn make_call(args: CallArgs) -> anyhow::Result<ExitCode> {
-    let running = match &args.url {
-        Some(url) => Running {
-            url: url.clone(),
-            public_url: args.public_url.clone().unwrap_or_else(|| url.trim_end_matches('/').to_owned()),
-            auth_token: args.auth_token.clone().unwrap_or_default(),
-        },
-        None => Running::read(Path::new(HOME))?,
-    };
-    let piped = !std::io::IsTerminal::is_terminal(&std::io::stdin());
-    let pace = args.pace.unwrap_or(if piped { 0.0 } else { 15.0 });
-    let speech = if pace > 0.0 {
-        SpeechPace { chars_per_second: pace, tts_delay: Duration::from_millis(300) }
-    } else {
-        SpeechPace::INSTANT
+    let speech = pace(args.pace);
+    let options =
+        CallOptions { from: args.from, to: args.to, use_case: args.use_case, ..CallOptions::default() };
+    let Some(url) = args.url else {
+        let running = Running::read(Path::new(HOME))?;
+        let line = PhoneLine::new(running.phones, running.auth_token, speech);
+        let call = line.call(options).await.context("is `cargo dev` running? It could not be called")?;
+        return phone::hold(call).await.map(|()| ExitCode::SUCCESS);
     };
     let carrier = Carrier::new(CarrierOptions {
-        service: running.url.parse().context("--url wants an address such as http://127.0.0.1:3000")?,
-        public_url: running.public_url,
-        auth_token: Some(running.auth_token).filter(|token| !token.is_empty()),
+        service: url.parse().context("--url wants an address such as http://127.0.0.1:3000")?,
+        public_url: args.public_url.unwrap_or_else(|| url.trim_end_matches('/').to_owned()),
+        auth_token: args.auth_token.filter(|token| !token.is_empty()),
         connect_to: None,
         speech,
     })?;
-    let options = PhoneOptions { from: args.from, to: args.to, use_case: args.use_case };
-    let called = phone::call(&carrier, options).await;
+    let call = carrier.call(options).await.context("is the service running? It could not be called");
+    let held = match call {
+        Ok(call) => phone::hold(call).await,
+        Err(error) => Err(error),
+    };
     carrier.shutdown().await?;
-    called.map(|()| ExitCode::SUCCESS)
+    held.map(|()| ExitCode::SUCCESS)
+}
+
+async fn answer_call(args: PlaceArgs) -> anyhow::Result<ExitCode> {
+    let running = Running::read(Path::new(HOME))?;
+    let line = PhoneLine::new(running.phones, running.auth_token, pace(args.pace));
+    let hook = line.answer(&args.to).await.context("is `cargo dev` running? It could not be reached")?;
+    let variables: serde_json::Map<_, _> =
+        args.variables.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let api = OperatorApi { service: running.url.parse()?, token: running.api_token };
+    let body = serde_json::json!({ "to": args.to, "useCase": args.use_case, "variables": variables });
+    match api.place(&body).await? {
+        Placed::Accepted => phone::hold(hook.call().await?).await.map(|()| ExitCode::SUCCESS),
+        Placed::Refused { status, code } => bail!("the service does not call: {status}, code {code}"),
+    }
+}
+
+/// A voice that people can follow, or, for a file, one that does not keep them.
+fn pace(asked: Option<f64>) -> SpeechPace {
+    let piped = !std::io::IsTerminal::is_terminal(&std::io::stdin());
+    let chars_per_second = asked.unwrap_or(if piped { 0.0 } else { 15.0 });
+    if chars_per_second > 0.0 {
+        SpeechPace { chars_per_second, tts_delay: Duration::from_millis(300) }
+    } else {
+        SpeechPace::INSTANT
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("wants name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 async fn put_load(args: LoadArgs) -> anyhow::Result<ExitCode> {

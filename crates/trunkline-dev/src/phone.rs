@@ -1,28 +1,23 @@
 //! A telephone in the terminal: what you type is said, what the agent says appears as it comes.
 
+mod notes;
 mod screen;
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rehearsal::twilio::{Call, CallEvent, CallOptions, CallerAct, Carrier, Party};
+use rehearsal::twilio::{Call, CallEvent, CallerAct, Party};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::sleep_until;
 
 use screen::Screen;
 
-/// How a call from the terminal is made.
-#[derive(Clone, Debug)]
-pub struct PhoneOptions {
-    pub from: String,
-    pub to: String,
-    pub use_case: Option<String>,
-}
-
 const HELP: &str = "  type a sentence   say it; while the agent is speaking, that interrupts it
   !                 interrupt without a word
   #5  ##  #415      press a key, or several
+  /say es-US Hola   say it in another language
+  /party            let the person hang up whom you were put through to
   /hangup           hang up; so do Ctrl-C and Ctrl-D
   /help             this";
 
@@ -33,16 +28,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Waiting for what happens next has no end of its own; the call has.
 const LONGEST_CALL: Duration = Duration::from_hours(4);
 
-/// Makes a call and holds it until it ends. Fails when the call was not taken, or broke down.
-pub async fn call(carrier: &Carrier, options: PhoneOptions) -> anyhow::Result<()> {
+/// Holds a call until it ends. Fails when it was not taken, or broke down.
+pub async fn hold(call: Call) -> anyhow::Result<()> {
     let interactive = std::io::stdin().is_terminal();
-    let call_options = CallOptions {
-        from: options.from,
-        to: options.to,
-        use_case: options.use_case,
-        ..CallOptions::default()
-    };
-    let call = carrier.call(call_options).await.context("is the service running? It could not be called")?;
     let mut phone = Phone {
         screen: Screen::new(),
         lines: BufReader::new(tokio::io::stdin()).lines(),
@@ -51,7 +39,7 @@ pub async fn call(carrier: &Carrier, options: PhoneOptions) -> anyhow::Result<()
         trouble: None,
         call,
     };
-    phone.screen.note(&format!("calling as {} (/help for help)", phone.call.sid));
+    phone.screen.note(&format!("in the call {} (/help for help)", phone.call.sid));
     phone.talk().await
 }
 
@@ -144,7 +132,9 @@ impl Phone {
         match Command::read(line) {
             Command::Act(acts) if acts == [CallerAct::HangUp] => return self.hang_up().await,
             Command::Act(acts) => {
-                let wants_answer = |act: &CallerAct| matches!(act, CallerAct::Say(_) | CallerAct::Press(_));
+                let wants_answer = |act: &CallerAct| {
+                    matches!(act, CallerAct::Say(_) | CallerAct::SayIn { .. } | CallerAct::Press(_))
+                };
                 if acts.iter().any(wants_answer) {
                     self.said_at = Some(Instant::now());
                 }
@@ -175,8 +165,8 @@ impl Phone {
                 self.screen.note(&format!("interrupted; heard {heard}"));
             }
             CallEvent::Spoken(text) => self.screen.own(&format!("voice:  {text}")),
-            CallEvent::Dialled(target) => self.screen.note(&format!("dialling {target}")),
-            CallEvent::Digits(digits) => self.screen.note(&format!("the agent presses {digits}")),
+            CallEvent::PersonSaid(text) => self.screen.own(&format!("person: {text}")),
+            CallEvent::Received { from, text } => self.screen.own(&format!("text:   {text} (from {from})")),
             CallEvent::Ignored(what) => self.screen.note(&format!("not delivered to the agent: {what}")),
             CallEvent::Protocol(problem) => self.protocol(problem),
             CallEvent::Refused { status } => self.trouble = Some(Trouble::Refused(status)),
@@ -185,7 +175,11 @@ impl Phone {
                 self.screen.note(&format!("session {status}{data}"));
             }
             CallEvent::HungUp { by, reason } => return Some((by, reason)),
-            _ => {}
+            event => {
+                if let Some(note) = notes::note(&event) {
+                    self.screen.note(&note);
+                }
+            }
         }
         self.put_off_reading();
         None
@@ -235,12 +229,24 @@ impl Command {
             "" => Self::Nothing,
             "!" => Self::Act(vec![CallerAct::Interrupt]),
             "/hangup" => Self::Act(vec![CallerAct::HangUp]),
+            "/party" => Self::Act(vec![CallerAct::HangUpParty]),
             "/help" => Self::Help,
+            _ if line.starts_with("/say ") => Self::say_in(&line["/say ".len()..]),
             _ if line.starts_with('/') => Self::Unclear("there is no such command; /help tells them all"),
             _ => match line.strip_prefix('#') {
                 Some(keys) => Self::press(keys),
                 None => Self::Act(vec![CallerAct::Say(line.to_owned())]),
             },
+        }
+    }
+
+    fn say_in(rest: &str) -> Self {
+        match rest.trim().split_once(' ') {
+            Some((lang, words)) if !words.trim().is_empty() => {
+                let (words, lang) = (words.trim().to_owned(), lang.to_owned());
+                Self::Act(vec![CallerAct::SayIn { words, lang }])
+            }
+            _ => Self::Unclear("say a language and then words, such as /say es-US Hola"),
         }
     }
 
@@ -269,6 +275,10 @@ mod tests {
         assert_eq!(acts("Hello! #1?"), [CallerAct::Say("Hello! #1?".to_owned())]);
         assert_eq!(acts("!"), [CallerAct::Interrupt]);
         assert_eq!(acts("/hangup"), [CallerAct::HangUp]);
+        let (words, lang) = ("Hola a todos".to_owned(), "es-US".to_owned());
+        assert_eq!(acts("/say es-US Hola a todos"), [CallerAct::SayIn { words, lang }]);
+        assert_eq!(acts("/party"), [CallerAct::HangUpParty]);
+        assert!(matches!(Command::read("/say es-US"), Command::Unclear(_)));
         assert!(matches!(Command::read("/hlep"), Command::Unclear(_)));
         assert!(matches!(Command::read(""), Command::Nothing));
     }

@@ -15,18 +15,25 @@ const PACE: SpeechPace = SpeechPace { chars_per_second: 150.0, tts_delay: Durati
 /// Plays one file against the real service between stand-ins.
 pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {
     let scenario = Scenario::load(file)?;
+    let endpoints = scenario.start_endpoints().await?;
     let options = StageOptions {
         configuration: Some(configuration.to_owned()),
+        changes: scenario.configuration(endpoints.as_ref()).into_iter().collect(),
         settings: scenario.settings.clone().into_iter().collect(),
         ..StageOptions::default()
     };
     let stage = Stage::start_with_table_delay(options, scenario.table_delay.clone());
     let stage = stage.await.context("the stage was not set")?;
     let carrier = stage.carrier(PACE)?;
-    let table = scenario::Table { client: stage.dynamodb.client().await, name: TABLE.to_owned() };
-    let set =
-        scenario::Stage { carrier: carrier.clone(), bedrock: stage.bedrock.clone(), table: Some(table) };
-    let report = scenario::run(&scenario, &set).await;
+    let set = scenario::Stage {
+        carrier: carrier.clone(),
+        bedrock: stage.bedrock.clone(),
+        table: Some(scenario::Table { client: stage.dynamodb.client().await, name: TABLE.to_owned() }),
+        rest: Some(stage.rest.clone()),
+        api: Some(stage.operator_api()?),
+        endpoints,
+    };
+    let report = Box::pin(scenario::run(&scenario, &set)).await;
     carrier.shutdown().await?;
     stage.stop().await?;
     Ok(report)

@@ -1,13 +1,17 @@
-//! The real service in this process, between an embedded DynamoDB and a model: a stand-in, or Bedrock itself.
+//! The real service in this process, between an embedded DynamoDB, a stand-in for Twilio and a model: a stand-in, or
+//! Bedrock itself.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use rehearsal::bedrock::{BedrockOptions, BedrockStandIn};
 use rehearsal::dynamodb::{Delay, DynamoDbOptions, EmbeddedDynamoDb, SlowFront};
+use rehearsal::scenario::{Configuration, OperatorApi};
+use rehearsal::twilio::rest::{RestOptions, RestStandIn};
 use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -25,6 +29,12 @@ pub const TABLE: &str = "trunkline-dev";
 pub const REGION: &str = "us-east-1";
 /// What the stand-in is asked for; it answers to any name.
 pub const MODEL: &str = "stand-in.waiter";
+/// The number that the service may call from.
+pub const OWN_NUMBER: &str = "+18005550199";
+/// Who takes callers when their use case names nobody.
+const SIP_ENDPOINT: &str = "sip:support@pbx.example";
+/// How people speak.
+const HUMAN: SpeechPace = SpeechPace { chars_per_second: 15.0, tts_delay: Duration::from_millis(300) };
 
 #[derive(Debug)]
 pub struct StageOptions {
@@ -33,7 +43,13 @@ pub struct StageOptions {
     pub model: Model,
     /// What is loaded into the table; nothing when absent.
     pub configuration: Option<PathBuf>,
+    /// What is changed of it.
+    pub changes: Vec<Configuration>,
     pub auth_token: String,
+    /// Where the stand-in for Twilio's REST API listens.
+    pub rest: SocketAddr,
+    /// For the operator API; at least 16 characters.
+    pub api_token: String,
     /// Settings of the service that differ from the stage's own.
     pub settings: Vec<(String, String)>,
 }
@@ -49,12 +65,16 @@ pub enum Model {
 impl Default for StageOptions {
     /// Everything in memory and on ports that are free, with the stand-in's waiter.
     fn default() -> Self {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen: free,
             dynamodb: DynamoDbOptions::default(),
             model: Model::StandIn(BedrockOptions::default()),
             configuration: None,
+            changes: Vec::new(),
             auth_token: "stage-auth-token".to_owned(),
+            rest: free,
+            api_token: "stage-operator-token".to_owned(),
             settings: Vec::new(),
         }
     }
@@ -66,13 +86,18 @@ pub struct Stage {
     pub address: SocketAddr,
     pub public_url: String,
     pub auth_token: String,
+    pub api_token: String,
     pub dynamodb: EmbeddedDynamoDb,
     /// Absent when Bedrock itself answers.
     pub bedrock: Option<BedrockStandIn>,
+    /// What the service takes for Twilio's REST API, unless its settings say otherwise.
+    pub rest: RestStandIn,
     pub metrics: Metrics,
     pub store: DynamoDbStore,
     pub stop: CancellationToken,
     service: JoinHandle<std::io::Result<()>>,
+    /// Places calls as long as nobody else offers to.
+    carrier: Carrier,
     slow_front: Option<SlowFront>,
 }
 
@@ -103,15 +128,9 @@ impl Stage {
             format!("cannot listen on {}; is `cargo dev` running already?", options.listen)
         })?;
         let address = listener.local_addr()?;
-        let own = [
-            ("PORT", address.port().to_string()),
-            ("LISTEN_ADDRESS", address.ip().to_string()),
-            ("PUBLIC_URL", format!("http://{address}")),
-            ("TABLE_NAME", TABLE.to_owned()),
-            ("STACK_USE_CASE", "restaurant-ordering".to_owned()),
-            ("MODEL_IDENTIFIER", MODEL.to_owned()),
-            ("TWILIO_AUTH_TOKEN", options.auth_token.clone()),
-        ];
+        let rest = RestOptions { address: options.rest, ..RestOptions::new(&options.auth_token) };
+        let rest = RestStandIn::start(rest).await?;
+        let own = own_settings(address, &options.auth_token, &options.api_token, &rest);
         let setting = |name: &str| {
             let given =
                 options.settings.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
@@ -122,18 +141,26 @@ impl Stage {
         if let Some(configuration) = &options.configuration {
             samples::load(configuration, &store).await?;
         }
+        for change in &options.changes {
+            samples::change(change, &store).await?;
+        }
         let aws = AwsConfigs { secrets: table.clone(), dynamodb: table, bedrock: model_config };
         let app = App::new(&settings, &aws, TaskTracker::new())?;
         let metrics = app.service.ports.metrics.clone();
         let stop = CancellationToken::new();
         // Not with the service's own tasks, which it waits for at its end.
         let service = TaskTracker::new().spawn(lifecycle::serve(listener, app, stop.clone()));
+        let public_url = setting("PUBLIC_URL").unwrap_or_default();
+        let carrier = carrier(address, &public_url, &options.auth_token, HUMAN, &rest)?;
         Ok(Self {
             address,
-            public_url: setting("PUBLIC_URL").unwrap_or_default(),
+            public_url,
             auth_token: options.auth_token,
+            api_token: options.api_token,
             dynamodb,
             bedrock,
+            rest,
+            carrier,
             metrics,
             store,
             stop,
@@ -142,15 +169,15 @@ impl Stage {
         })
     }
 
-    /// A carrier that brings calls to this stage.
+    /// A carrier that brings calls to this stage, and from now on places those that the service asks for.
     pub fn carrier(&self, speech: SpeechPace) -> anyhow::Result<Carrier> {
-        Carrier::new(CarrierOptions {
-            service: format!("http://{}", self.address).parse()?,
-            public_url: self.public_url.clone(),
-            auth_token: Some(self.auth_token.clone()),
-            connect_to: None,
-            speech,
-        })
+        carrier(self.address, &self.public_url, &self.auth_token, speech, &self.rest)
+    }
+
+    /// Where the service is asked to place calls.
+    pub fn operator_api(&self) -> anyhow::Result<OperatorApi> {
+        let service = format!("http://{}", self.address).parse()?;
+        Ok(OperatorApi { service, token: self.api_token.clone() })
     }
 
     /// Runs until the service has stopped.
@@ -166,6 +193,8 @@ impl Stage {
     }
 
     pub async fn shut_down_stand_ins(self) -> anyhow::Result<()> {
+        self.carrier.shutdown().await?;
+        self.rest.shutdown().await;
         if let Some(bedrock) = &self.bedrock {
             bedrock.shutdown().await;
         }
@@ -174,6 +203,53 @@ impl Stage {
         }
         self.dynamodb.shutdown().await
     }
+}
+
+/// What the service is told of its surroundings.
+fn own_settings(
+    address: SocketAddr,
+    auth_token: &str,
+    api_token: &str,
+    rest: &RestStandIn,
+) -> Vec<(&'static str, String)> {
+    let (twilio, account) = (rest.endpoint(), rest.options());
+    vec![
+        ("PORT", address.port().to_string()),
+        ("LISTEN_ADDRESS", address.ip().to_string()),
+        ("PUBLIC_URL", format!("http://{address}")),
+        ("TABLE_NAME", TABLE.to_owned()),
+        ("STACK_USE_CASE", "restaurant-ordering".to_owned()),
+        ("MODEL_IDENTIFIER", MODEL.to_owned()),
+        ("TWILIO_AUTH_TOKEN", auth_token.to_owned()),
+        ("TWILIO_ACCOUNT_SID", account.account_sid.clone()),
+        ("TWILIO_API_SID", account.api_key_sid.clone()),
+        ("TWILIO_API_SECRET", account.api_key_secret.clone()),
+        ("TWILIO_API_URL", twilio.clone()),
+        ("TWILIO_VERIFY_URL", twilio),
+        ("TWILIO_VERIFY_SERVICE_SID", account.verify_service_sid.clone()),
+        ("SIP_ENDPOINT", SIP_ENDPOINT.to_owned()),
+        ("API_TOKEN", api_token.to_owned()),
+        ("OUTBOUND_CALLER_IDS", OWN_NUMBER.to_owned()),
+        // Tools may find servers on this machine.
+        ("DANGEROUS_ALLOW_PRIVATE_TOOL_HOSTS", "true".to_owned()),
+    ]
+}
+
+fn carrier(
+    address: SocketAddr,
+    public_url: &str,
+    auth_token: &str,
+    speech: SpeechPace,
+    rest: &RestStandIn,
+) -> anyhow::Result<Carrier> {
+    let carrier = Carrier::new(CarrierOptions {
+        service: format!("http://{address}").parse()?,
+        public_url: public_url.to_owned(),
+        auth_token: Some(auth_token.to_owned()),
+        connect_to: None,
+        speech,
+    })?;
+    Ok(carrier.with_switchboard(rest.switchboard()))
 }
 
 /// The SDK's configuration for a stand-in on this machine: no account and no profile is looked for.

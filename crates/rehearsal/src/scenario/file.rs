@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use super::configuration::{self, Configuration};
+use super::endpoints::{Endpoint, Endpoints};
 use super::model::ModelEntry;
+use super::party::{CalledParty, PartyEntry};
+use super::place::Place;
 use super::step::{Step, StepEntry};
 use super::table::TableEntry;
 use crate::bedrock::Answer;
@@ -23,6 +28,11 @@ pub struct Scenario {
     pub(super) use_case: Option<String>,
     pub(super) caller: Option<String>,
     pub(super) called: Option<String>,
+    /// The service is asked to place the call.
+    pub(super) place: Option<Place>,
+    pub(super) parties: Vec<CalledParty>,
+    endpoints: Vec<Endpoint>,
+    configuration: Map<String, Value>,
     /// What the model stand-in answers, in order.
     pub(super) model: Vec<Answer>,
     pub(super) steps: Vec<Step>,
@@ -38,6 +48,15 @@ struct File {
     use_case: Option<String>,
     caller: Option<String>,
     called: Option<String>,
+    /// In place of an inbound call.
+    place: Option<Place>,
+    #[serde(default)]
+    party: Vec<PartyEntry>,
+    #[serde(default)]
+    http: Vec<Endpoint>,
+    /// Attributes of the use case.
+    #[serde(default)]
+    configuration: Map<String, Value>,
     #[serde(default)]
     settings: BTreeMap<String, String>,
     #[serde(default)]
@@ -60,6 +79,16 @@ impl Scenario {
     /// Reads a scenario from its text.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let file: File = toml::from_str(text)?;
+        file.check()?;
+        let parties = file.party.into_iter().enumerate();
+        let parties = parties.map(|(number, entry)| {
+            CalledParty::try_from(entry).with_context(|| format!("in [[party]] number {}", number + 1))
+        });
+        let parties: Vec<CalledParty> = parties.collect::<anyhow::Result<_>>()?;
+        if let Some(place) = &file.place {
+            let is_scripted = parties.iter().any(|party| party.address == place.to && party.is_scripted);
+            ensure!(!is_scripted, "the person called in `place` does what the steps say, not a [[party]]");
+        }
         let model = file.model.into_iter().enumerate();
         let model = model.map(|(number, entry)| {
             entry.into_answer(number + 1).with_context(|| format!("in [[model]] number {}", number + 1))
@@ -76,9 +105,60 @@ impl Scenario {
             use_case: file.use_case,
             caller: file.caller,
             called: file.called,
+            place: file.place,
+            parties,
+            endpoints: file.http,
+            configuration: file.configuration,
             model: model.collect::<anyhow::Result<_>>()?,
             steps: steps.collect::<anyhow::Result<_>>()?,
             items,
         })
+    }
+
+    /// Starts the server for tools, if the scenario has one.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start_endpoints(&self) -> anyhow::Result<Option<Endpoints>> {
+        if self.endpoints.is_empty() {
+            return Ok(None);
+        }
+        Endpoints::start(self.endpoints.clone()).await.map(Some)
+    }
+
+    /// What whoever sets the stage must change of a use case, with the address of the server for tools in its place.
+    pub fn configuration(&self, endpoints: Option<&Endpoints>) -> Option<Configuration> {
+        let use_case = self.answering()?.to_owned();
+        let http = endpoints.map(Endpoints::base).unwrap_or_default();
+        let attributes = self.configuration.iter();
+        let attributes: Map<_, _> =
+            attributes.map(|(name, value)| (name.clone(), configuration::fill(value, &http))).collect();
+        (!attributes.is_empty()).then_some(Configuration { use_case, attributes })
+    }
+
+    /// The use case that the scenario names.
+    fn answering(&self) -> Option<&str> {
+        self.place.as_ref().map(|place| place.use_case.as_str()).or(self.use_case.as_deref())
+    }
+}
+
+impl File {
+    /// Keys that do not go together.
+    fn check(&self) -> anyhow::Result<()> {
+        let is_called = self.use_case.is_some() || self.caller.is_some() || self.called.is_some();
+        ensure!(
+            self.place.is_none() || !is_called,
+            "`place` begins the call, so that there is no `use_case`, `caller` or `called`"
+        );
+        let is_refused = self.place.as_ref().is_some_and(|place| place.refused.is_some());
+        ensure!(!is_refused || self.steps.is_empty(), "a call that is `refused` has no steps");
+        for (number, endpoint) in self.http.iter().enumerate() {
+            endpoint.validate().with_context(|| format!("in [[http]] number {}", number + 1))?;
+        }
+        ensure!(
+            self.configuration.is_empty() || self.use_case.is_some() || self.place.is_some(),
+            "`configuration` is that of the `use_case`, which is not named"
+        );
+        configuration::check(&self.configuration, !self.http.is_empty())
     }
 }

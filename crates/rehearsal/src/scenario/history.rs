@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::step::Want;
 use super::turn::contains;
+use super::want::Want;
 use crate::bedrock::BedrockStandIn;
 
 /// Checks a want about the model; the error is what was there instead.
@@ -19,7 +19,7 @@ pub(super) fn check(bedrock: Option<&BedrockStandIn>, want: &Want) -> Result<(),
         Want::ModelLastUser(words) => contains(&last_user(&messages), words),
         Want::ModelHistory(words) => contains(&all_text(&messages), words),
         Want::ModelHistoryAbsent(words) => !contains(&all_text(&messages), words),
-        Want::Said(_) | Want::Heard(_) | Want::Dialled(_) | Want::Ended => true,
+        Want::Said(_) | Want::Heard(_) | Want::Event(_) | Want::Sms { .. } | Want::Ended => true,
     };
     if is_met { Ok(()) } else { Err(all_text(&messages)) }
 }

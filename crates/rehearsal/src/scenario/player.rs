@@ -1,75 +1,36 @@
-//! Plays a scenario: performs each step's deed and waits until its expectations are met and the agent has finished.
+//! Plays the steps of a call: performs each step's deed and waits until its expectations are met and the agent has
+//! finished.
 
 use std::time::{Duration, Instant};
 
-use super::file::Scenario;
-use super::history;
-use super::report::{Check, Line, Outcome, Report, StepReport};
-use super::step::{Deed, Step, Want};
-use super::table::{self, Table};
+use tokio::sync::broadcast;
+
+use super::doing::{Doing, line_of};
+use super::happenings::Happenings;
+use super::report::{Report, StepReport};
+use super::run::Stage;
+use super::scene::Scene;
+use super::step::{Deed, Step};
 use super::turn::{Speech, Turn};
-use crate::bedrock::BedrockStandIn;
-use crate::twilio::{Call, CallOptions, CallerAct, Carrier};
+use crate::twilio::rest::{RestStandIn, Sent};
+use crate::twilio::{Call, CallerAct};
 
 /// How long the agent may go on speaking once everything expected of a step was met.
 const LONGEST_SPEECH: Duration = Duration::from_mins(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// What a scenario is played on.
-///
-/// The carrier needs a voice with a pace for scenarios that interrupt: with an instant one, everything has been
-/// heard before the caller can speak.
-#[derive(Clone, Debug)]
-pub struct Stage {
-    pub carrier: Carrier,
-    /// The model stand-in that the service uses. Without it, `[[model]]` entries and checks of the history fail.
-    pub bedrock: Option<BedrockStandIn>,
-    /// The table that the service uses. Without it, what `[table]` expects to be in it is missed.
-    pub table: Option<Table>,
-}
-
-/// Plays a scenario from the first ring to the hang-up. What goes wrong is in the report.
-pub async fn run(scenario: &Scenario, stage: &Stage) -> Report {
-    let mut report = Report { title: scenario.title.clone(), steps: Vec::new(), problems: Vec::new() };
-    if let Err(problem) = set_model(scenario, stage) {
-        report.problems.push(problem);
-        return report;
-    }
-    match stage.carrier.call(options(scenario)).await {
-        Ok(call) => play(scenario, stage, call, &mut report).await,
-        Err(error) => report.problems.push(format!("{error:#}")),
-    }
-    if !scenario.items.is_empty() {
-        report.steps.push(table::check(stage.table.as_ref(), &scenario.items).await);
-    }
-    report
-}
-
-fn set_model(scenario: &Scenario, stage: &Stage) -> Result<(), String> {
-    match &stage.bedrock {
-        Some(bedrock) => scenario.model.iter().for_each(|answer| bedrock.script(answer.clone())),
-        None if scenario.model.is_empty() => {}
-        None => {
-            return Err("the scenario has [[model]] entries, but this stage has no model stand-in".to_owned());
-        }
-    }
-    Ok(())
-}
-
-fn options(scenario: &Scenario) -> CallOptions {
-    let default = CallOptions::default();
-    CallOptions {
-        from: scenario.caller.clone().unwrap_or(default.from),
-        to: scenario.called.clone().unwrap_or(default.to),
-        use_case: scenario.use_case.clone(),
-        ..CallOptions::default()
-    }
-}
-
-async fn play(scenario: &Scenario, stage: &Stage, call: Call, report: &mut Report) {
-    let mut player = Player { call, stage, is_speaking: false, is_over: false };
-    for (number, step) in scenario.steps.iter().enumerate() {
-        let next = scenario.steps.get(number + 1);
+/// Plays all steps, and hangs up if the call is not over then.
+pub(super) async fn play(steps: &[Step], cast: Cast<'_>, call: Call, report: &mut Report) {
+    let mut player = Player {
+        call,
+        happenings: Happenings::default(),
+        sent: cast.stage.rest.as_ref().map(RestStandIn::watch),
+        cast,
+        is_speaking: false,
+        is_over: false,
+    };
+    for (number, step) in steps.iter().enumerate() {
+        let next = steps.get(number + 1);
         let is_cut_short = next.is_some_and(|next| matches!(next.deed, Deed::BargeIn { .. }));
         let (step_report, problems) = player.step(step, is_cut_short).await;
         report.steps.push(step_report);
@@ -82,9 +43,20 @@ async fn play(scenario: &Scenario, stage: &Stage, call: Call, report: &mut Repor
     }
 }
 
+/// Who plays on which stage.
+#[derive(Debug)]
+pub(super) struct Cast<'a> {
+    pub(super) stage: &'a Stage,
+    /// The number of the person who holds the call.
+    pub(super) person: String,
+}
+
 struct Player<'a> {
     call: Call,
-    stage: &'a Stage,
+    cast: Cast<'a>,
+    happenings: Happenings,
+    /// Wakes when a message was sent, if messages can be.
+    sent: Option<broadcast::Receiver<Sent>>,
     is_speaking: bool,
     is_over: bool,
 }
@@ -92,17 +64,13 @@ struct Player<'a> {
 impl Player<'_> {
     /// Plays one step. `is_cut_short` leaves the agent's speech to the step that interrupts it.
     async fn step(&mut self, step: &Step, is_cut_short: bool) -> (StepReport, Vec<String>) {
-        let mut scene = Scene {
-            turn: Turn::new(self.is_speaking, self.is_over),
-            began: Instant::now(),
-            met: vec![None; step.wants.len()],
-        };
+        let mut scene = Scene::new(Turn::new(self.is_speaking, self.is_over), step);
         self.perform(&step.deed, &mut scene, step.within).await;
         let is_to_finish = !is_cut_short && !matches!(step.deed, Deed::Wait(_));
         self.watch(step, is_to_finish, &mut scene).await;
         self.is_speaking = scene.turn.is_speaking();
         self.is_over = scene.turn.is_call_over();
-        let checks = self.checks(step, &scene);
+        let checks = scene.checks(step, self.cast.stage.bedrock.as_ref(), &self.happenings);
         (StepReport { lines: scene.turn.lines, checks }, scene.turn.problems)
     }
 
@@ -113,14 +81,30 @@ impl Player<'_> {
                 let until = Instant::now() + *time;
                 while Instant::now() < until && self.take_event(scene, until).await.is_some() {}
             }
-            Deed::Act(acts) => {
-                scene.turn.lines.extend(line_of(acts));
+            Deed::Act(doing) => {
+                let acts = self.acts(doing, scene);
+                scene.turn.lines.extend(line_of(&acts));
                 for act in acts {
-                    self.act(act.clone(), scene).await;
+                    self.act(act, scene).await;
                 }
             }
-            Deed::BargeIn { cue, acts } => self.barge_in(cue, acts, scene, within).await,
+            Deed::BargeIn { cue, doing } => {
+                let acts = self.acts(doing, scene);
+                self.barge_in(cue, &acts, scene, within).await;
+            }
         }
+    }
+
+    /// What the caller does, with the code that was sent to them in its place.
+    fn acts(&self, doing: &Doing, scene: &mut Scene) -> Vec<CallerAct> {
+        if !doing.needs_code() {
+            return doing.acts("");
+        }
+        let code = self.cast.stage.rest.as_ref().and_then(|rest| rest.code_for(&self.cast.person));
+        if code.is_none() {
+            scene.turn.problems.push("the caller was to say a code, and none was sent to them".to_owned());
+        }
+        doing.acts(&code.unwrap_or_default())
     }
 
     /// Has the caller interrupt at the cue. What was said before that is not part of the step.
@@ -167,7 +151,8 @@ impl Player<'_> {
     async fn watch(&mut self, step: &Step, is_to_finish: bool, scene: &mut Scene) {
         let latest = scene.began + step.within;
         loop {
-            scene.note_what_is_met(&step.wants);
+            let messages = self.cast.stage.rest.as_ref().map(RestStandIn::messages).unwrap_or_default();
+            scene.note_what_is_met(&step.wants, &mut self.happenings, &messages);
             let is_met = scene.is_met(&step.wants);
             let is_only_looking =
                 matches!(step.deed, Deed::Listen) && !step.wants.is_empty() && scene.turn.is_quiet();
@@ -190,93 +175,24 @@ impl Player<'_> {
     /// What the next event until then did to the agent's speech, or nothing when none came.
     async fn take_event(&mut self, scene: &mut Scene, until: Instant) -> Option<Speech> {
         let left = until.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT);
-        let event = self.call.next_event(left).await.ok()?;
+        let event = tokio::select! {
+            biased;
+            event = self.call.next_event(left) => event.ok()?,
+            () = message(self.sent.as_mut()) => return Some(Speech::GoesOn),
+        };
+        self.happenings.note(&event);
         Some(scene.turn.add(event))
     }
-
-    fn checks(&self, step: &Step, scene: &Scene) -> Vec<Check> {
-        let wants = step.wants.iter().zip(&scene.met).map(|(want, met)| {
-            let result = match met {
-                Some(after) => Ok(*after),
-                None if want.is_about_model() => {
-                    history::check(self.stage.bedrock.as_ref(), want).map(|()| scene.began.elapsed())
-                }
-                None => Err(scene.instead_of(want)),
-            };
-            check(describe(want), want.words().map_or("the end of the call", String::as_str), result)
-        });
-        let absent = step.absent.iter().map(|words| {
-            let is_absent = !super::turn::contains(scene.turn.said(), words);
-            let result =
-                if is_absent { Ok(scene.began.elapsed()) } else { Err(scene.turn.said().to_owned()) };
-            check(format!("not said: \"{words}\""), "its absence", result)
-        });
-        wants.chain(absent).collect()
-    }
 }
 
-/// What is known of a step while it is played.
-struct Scene {
-    turn: Turn,
-    began: Instant,
-    /// For each want, when it was met.
-    met: Vec<Option<Duration>>,
-}
-
-impl Scene {
-    fn restart(&mut self) {
-        self.began = Instant::now();
-    }
-
-    fn note_what_is_met(&mut self, wants: &[Want]) {
-        for (want, met) in wants.iter().zip(&mut self.met) {
-            if met.is_none() && self.turn.has(want) {
-                *met = Some(self.began.elapsed());
-            }
-        }
-    }
-
-    fn is_met(&self, wants: &[Want]) -> bool {
-        wants.iter().zip(&self.met).all(|(want, met)| want.is_about_model() || met.is_some())
-    }
-
-    fn instead_of(&self, want: &Want) -> String {
-        match want {
-            Want::Heard(_) => self.turn.heard().to_owned(),
-            _ => self.turn.said().to_owned(),
-        }
-    }
-}
-
-fn check(expectation: String, expected: &str, result: Result<Duration, String>) -> Check {
-    let outcome = match result {
-        Ok(after) => Outcome::Met { after },
-        Err(got) => Outcome::Missed { expected: expected.to_owned(), got },
+/// Waits until a message was sent, for ever when none can be.
+async fn message(sent: Option<&mut broadcast::Receiver<Sent>>) {
+    let is_open = match sent {
+        // Who was too slow has missed messages, and so looks at them now.
+        Some(sent) => !matches!(sent.recv().await, Err(broadcast::error::RecvError::Closed)),
+        None => false,
     };
-    Check { expectation, outcome }
-}
-
-fn describe(want: &Want) -> String {
-    match want {
-        Want::Said(words) => format!("said: \"{words}\""),
-        Want::Heard(words) => format!("heard: \"{words}\""),
-        Want::Dialled(words) => format!("dialled: \"{words}\""),
-        Want::Ended => "the call is over".to_owned(),
-        Want::ModelLastUser(words) => format!("the model was asked: \"{words}\""),
-        Want::ModelHistory(words) => format!("the model knows: \"{words}\""),
-        Want::ModelHistoryAbsent(words) => format!("the model does not know: \"{words}\""),
+    if !is_open {
+        std::future::pending::<()>().await;
     }
-}
-
-fn line_of(acts: &[CallerAct]) -> Option<Line> {
-    let keys = acts.iter().filter_map(|act| if let CallerAct::Press(key) = act { Some(*key) } else { None });
-    Some(match acts.first()? {
-        CallerAct::Say(words) | CallerAct::Partial(words) => Line::Caller(words.clone()),
-        CallerAct::SayInPieces(pieces) => Line::Caller(pieces.join(" / ")),
-        CallerAct::Press(_) => Line::Caller(format!("[{}]", keys.collect::<String>())),
-        CallerAct::Interrupt => Line::Caller("(noise)".to_owned()),
-        CallerAct::HangUp => Line::Caller("(hangs up)".to_owned()),
-        CallerAct::DropSocket => Line::Note("the socket is lost".to_owned()),
-        CallerAct::SendRaw(_) | CallerAct::OnceHeard { .. } => return None,
-    })
 }

@@ -44,6 +44,8 @@ pub enum Outcome {
 pub(super) enum Line {
     Caller(String),
     Agent(String),
+    /// Whoever else is at the other end.
+    Person(String),
     Note(String),
 }
 
@@ -78,6 +80,7 @@ impl fmt::Display for Line {
         match self {
             Self::Caller(text) => write!(formatter, "caller: {text}"),
             Self::Agent(text) => write!(formatter, "agent:  {}", text.trim()),
+            Self::Person(text) => write!(formatter, "person: {}", text.trim()),
             Self::Note(text) => write!(formatter, "        ({text})"),
         }
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use serde::Deserialize;
 
-use crate::twilio::CallerAct;
+use super::doing::Doing;
+use super::want::{Want, WantedEvent};
+use super::words::Words;
+use crate::twilio::{CallerAct, Party};
 
 const DEFAULT_WITHIN: Duration = Duration::from_secs(5);
 const LONGEST_MS: u64 = 120_000;
@@ -25,28 +28,12 @@ pub(super) struct Step {
 pub(super) enum Deed {
     Listen,
     Wait(Duration),
-    /// Several acts are the keys of a number.
-    Act(Vec<CallerAct>),
+    Act(Doing),
     /// Acts as soon as the cue has been heard.
     BargeIn {
         cue: String,
-        acts: Vec<CallerAct>,
+        doing: Doing,
     },
-}
-
-/// Something that has to happen. Capitals and the kind of white space do not matter in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Want {
-    Said(String),
-    Heard(String),
-    Dialled(String),
-    /// The call is over.
-    Ended,
-    /// In the user's last message of the last request to the model.
-    ModelLastUser(String),
-    /// Anywhere in the messages of that request.
-    ModelHistory(String),
-    ModelHistoryAbsent(String),
 }
 
 /// A step as it is written.
@@ -59,6 +46,8 @@ pub(super) enum Want {
 pub(super) struct StepEntry {
     barge_in_after: Option<String>,
     say: Option<String>,
+    /// The language in which `say` is said.
+    lang: Option<String>,
     pieces: Option<Vec<String>>,
     partial: Option<String>,
     /// One key or several.
@@ -66,25 +55,52 @@ pub(super) struct StepEntry {
     /// A noise without words.
     noise: bool,
     hang_up: bool,
+    /// The person whom the caller is connected with hangs up.
+    hang_up_party: bool,
     drop_socket: bool,
     wait_ms: Option<u64>,
     expect: Words,
     absent: Words,
     heard: Words,
     dialled: Words,
+    bridged: Words,
+    person: Words,
+    holding: bool,
+    joined: bool,
+    enqueued: Words,
+    language: Option<String>,
+    digits_sent: Option<String>,
+    played: Words,
+    sms: Option<SmsEntry>,
+    status: Option<String>,
     ended: bool,
+    ended_by: Option<EndedBy>,
     model_last_user: Words,
     model_history: Words,
     model_history_absent: Words,
     within_ms: Option<u64>,
 }
 
-/// A text or a list of texts.
+/// A text message: words of it, with its recipient if need be.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Words {
-    One(String),
-    Many(Vec<String>),
+#[serde(untagged, expecting = "`sms` is a text or { to = …, body = … }")]
+enum SmsEntry {
+    Body(String),
+    Addressed(AddressedSms),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddressedSms {
+    to: String,
+    body: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EndedBy {
+    Caller,
+    Service,
 }
 
 impl TryFrom<StepEntry> for Step {
@@ -102,85 +118,78 @@ impl TryFrom<StepEntry> for Step {
     }
 }
 
-impl Want {
-    pub(super) fn words(&self) -> Option<&String> {
-        match self {
-            Self::Said(words)
-            | Self::Heard(words)
-            | Self::Dialled(words)
-            | Self::ModelLastUser(words)
-            | Self::ModelHistory(words)
-            | Self::ModelHistoryAbsent(words) => Some(words),
-            Self::Ended => None,
-        }
-    }
-
-    /// Whether this is about the model's last request, and so can be judged only when the agent has spoken.
-    pub(super) fn is_about_model(&self) -> bool {
-        matches!(self, Self::ModelLastUser(_) | Self::ModelHistory(_) | Self::ModelHistoryAbsent(_))
-    }
+fn wants(entry: &StepEntry) -> Vec<Want> {
+    let said = entry.expect.all(Want::Said).chain(entry.heard.all(Want::Heard));
+    let model = entry.model_last_user.all(Want::ModelLastUser);
+    let model = model.chain(entry.model_history.all(Want::ModelHistory));
+    let model = model.chain(entry.model_history_absent.all(Want::ModelHistoryAbsent));
+    let sms = entry.sms.clone().map(|sms| match sms {
+        SmsEntry::Body(body) => Want::Sms { to: None, body },
+        SmsEntry::Addressed(AddressedSms { to, body }) => Want::Sms { to: Some(to), body },
+    });
+    let events = wanted_events(entry).into_iter().map(Want::Event);
+    said.chain(events).chain(sms).chain(model).chain(entry.ended.then_some(Want::Ended)).collect()
 }
 
-fn wants(entry: &StepEntry) -> Vec<Want> {
-    let words = entry.expect.all(Want::Said);
-    let words = words.chain(entry.heard.all(Want::Heard)).chain(entry.dialled.all(Want::Dialled));
-    let words = words.chain(entry.model_last_user.all(Want::ModelLastUser));
-    let words = words.chain(entry.model_history.all(Want::ModelHistory));
-    let words = words.chain(entry.model_history_absent.all(Want::ModelHistoryAbsent));
-    words.chain(entry.ended.then_some(Want::Ended)).collect()
+fn wanted_events(entry: &StepEntry) -> Vec<WantedEvent> {
+    let words = entry.dialled.all(WantedEvent::Dialled).chain(entry.bridged.all(WantedEvent::Bridged));
+    let words = words.chain(entry.person.all(WantedEvent::Person));
+    let words = words.chain(entry.enqueued.all(WantedEvent::Enqueued));
+    let words = words.chain(entry.played.all(WantedEvent::Played));
+    let single = [
+        entry.holding.then_some(WantedEvent::Holding),
+        entry.joined.then_some(WantedEvent::Joined),
+        entry.language.clone().map(WantedEvent::Language),
+        entry.digits_sent.clone().map(WantedEvent::DigitsSent),
+        entry.status.clone().map(WantedEvent::Status),
+        entry.ended_by.map(|by| WantedEvent::EndedBy(by.into())),
+    ];
+    words.chain(single.into_iter().flatten()).collect()
 }
 
 fn deed(entry: StepEntry) -> anyhow::Result<Deed> {
     let cue = entry.barge_in_after.clone();
     let wait = entry.wait_ms;
-    let mut acts = acts(entry)?;
-    match (acts.pop(), cue, wait) {
-        _ if !acts.is_empty() => {
-            bail!("a step has one act: say, pieces, partial, press, noise, hang_up or drop_socket")
-        }
+    let mut doings = doings(entry)?;
+    match (doings.pop(), cue, wait) {
+        _ if !doings.is_empty() => bail!(
+            "a step has one act: say, pieces, partial, press, noise, hang_up, hang_up_party or drop_socket"
+        ),
         (None, None, None) => Ok(Deed::Listen),
         (None, None, Some(wait)) if wait <= LONGEST_MS => Ok(Deed::Wait(Duration::from_millis(wait))),
         (None, None, Some(_)) => bail!("`wait_ms` is at most {LONGEST_MS}"),
-        (Some(acts), None, None) => Ok(Deed::Act(acts)),
-        (Some(acts), Some(cue), None) if !cue.trim().is_empty() => Ok(Deed::BargeIn { cue, acts }),
+        (Some(doing), None, None) => Ok(Deed::Act(doing)),
+        (Some(doing), Some(cue), None) if !cue.trim().is_empty() => Ok(Deed::BargeIn { cue, doing }),
         (_, Some(_), _) => bail!("`barge_in_after` needs words to wait for and an act"),
         (Some(_), None, Some(_)) => bail!("`wait_ms` is a step of its own"),
     }
 }
 
 /// Each of the acts that the step names; a well-formed one names one.
-fn acts(entry: StepEntry) -> anyhow::Result<Vec<Vec<CallerAct>>> {
-    let keys = entry.press.map(|keys| keys.chars().collect::<Vec<_>>());
-    let is_key = |key: &char| key.is_ascii_digit() || matches!(key, '*' | '#');
-    let are_keys = keys.as_ref().is_none_or(|keys| !keys.is_empty() && keys.iter().all(is_key));
-    ensure!(are_keys, "`press` takes keys, each of them one of 0 to 9, * and #");
+fn doings(entry: StepEntry) -> anyhow::Result<Vec<Doing>> {
+    ensure!(entry.lang.is_none() || entry.say.is_some(), "`lang` is the language of a `say`");
+    let keys = entry.press.map(Doing::keys).transpose()?;
+    let say = entry.say.map(|words| match entry.lang {
+        Some(lang) => CallerAct::SayIn { words, lang },
+        None => CallerAct::Say(words),
+    });
     let one = [
-        entry.say.map(CallerAct::Say),
+        say,
         entry.pieces.map(CallerAct::SayInPieces),
         entry.partial.map(CallerAct::Partial),
         entry.noise.then_some(CallerAct::Interrupt),
         entry.hang_up.then_some(CallerAct::HangUp),
+        entry.hang_up_party.then_some(CallerAct::HangUpParty),
         entry.drop_socket.then_some(CallerAct::DropSocket),
     ];
-    let keys = keys.map(|keys| keys.into_iter().map(CallerAct::Press).collect());
-    Ok(one.into_iter().flatten().map(|act| vec![act]).chain(keys).collect())
+    Ok(one.into_iter().flatten().map(Doing::Once).chain(keys).collect())
 }
 
-impl Words {
-    fn all(&self, want: fn(String) -> Want) -> impl Iterator<Item = Want> {
-        self.list().into_iter().map(want)
-    }
-
-    fn list(&self) -> Vec<String> {
-        match self {
-            Self::One(words) => vec![words.clone()],
-            Self::Many(list) => list.clone(),
+impl From<EndedBy> for Party {
+    fn from(by: EndedBy) -> Self {
+        match by {
+            EndedBy::Caller => Self::Caller,
+            EndedBy::Service => Self::Service,
         }
-    }
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        Self::Many(Vec::new())
     }
 }

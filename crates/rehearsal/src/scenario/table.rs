@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use serde::Deserialize;
 
-use super::report::{Check, Line, Outcome, StepReport};
+use super::report::{Check, Outcome};
 use crate::dynamodb::Delay;
 
 /// The index by which items of a kind are found: `pk1` is the kind.
@@ -50,20 +50,18 @@ impl TableEntry {
 }
 
 /// Looks for the items of each kind, after the call.
-pub(super) async fn check(table: Option<&Table>, items: &BTreeMap<String, usize>) -> StepReport {
+pub(super) async fn checks(table: Option<&Table>, items: &BTreeMap<String, usize>) -> Vec<Check> {
     let began = std::time::Instant::now();
-    let mut report = StepReport { lines: vec![Line::Note("after the call".to_owned())], checks: Vec::new() };
+    let mut checks = Vec::new();
     for (kind, number) in items {
         let outcome = match count(table, kind).await {
             Ok(found) if found == *number => Outcome::Met { after: began.elapsed() },
             Ok(found) => Outcome::Missed { expected: number.to_string(), got: found.to_string() },
             Err(error) => Outcome::Missed { expected: number.to_string(), got: format!("{error:#}") },
         };
-        report
-            .checks
-            .push(Check { expectation: format!("items in the table of the kind \"{kind}\""), outcome });
+        checks.push(Check { expectation: format!("items in the table of the kind \"{kind}\""), outcome });
     }
-    report
+    checks
 }
 
 /// A scenario writes no more than one page of items.

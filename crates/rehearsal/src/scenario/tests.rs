@@ -1,5 +1,7 @@
 //! Scenarios against a small service, and the mistakes that a file can hold.
 
+mod acting;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -58,7 +60,7 @@ async fn stage() -> (Stage, TaskTracker) {
         speech: SpeechPace { chars_per_second: 40.0, tts_delay: Duration::from_millis(10) },
     })
     .unwrap();
-    (Stage { carrier, bedrock: None, table: None }, tasks)
+    (Stage::new(carrier), tasks)
 }
 
 #[tokio::test]
@@ -174,7 +176,7 @@ async fn what_is_in_the_table_after_the_call_is_counted() {
     order.send().await.unwrap();
 
     let (stage, _tasks) = stage().await;
-    let report = run(&scenario, &Stage { table: None, ..stage.clone() }).await;
+    let report = run(&scenario, &stage).await;
     let missed = |report: &Report| {
         let outcomes = report.steps[1].checks.iter().map(|check| &check.outcome);
         outcomes.map(|outcome| matches!(outcome, Outcome::Missed { .. })).collect::<Vec<_>>()
@@ -261,6 +263,36 @@ fn mistakes_are_named() {
         ("title = \"x\"\n[[step]]\nexpect = \" \"", "without words"),
         ("title = \"x\"\n[[step]]\nwithin_ms = 999999", "`within_ms`"),
         ("title = \"x\"\n[[step]]\npress = \"\"", "`press`"),
+        ("title = \"x\"\n[[step]]\npress = \"{code}\"", "`press`"),
+        ("title = \"x\"\n[[step]]\npress = \"1\"\nlang = \"es-US\"", "`lang`"),
+        ("title = \"x\"\n[[step]]\nsms = { too = \"x\" }", "`sms`"),
+        ("title = \"x\"\n[[step]]\nended_by = \"nobody\"", "nobody"),
+        ("title = \"x\"\n[[step]]\nbridged = \" \"", "without words"),
+        ("title = \"x\"\nstep = []\n[[party]]\nnumber = \"+1\"\nsip = \"sip:a\"", "[[party]] number 1"),
+        ("title = \"x\"\nstep = []\n[[party]]\nnumber = \"1\"", "one address"),
+        ("title = \"x\"\nstep = []\n[[party]]\nnumber = \"+1\"\nanswers = \"maybe\"", "maybe"),
+        ("title = \"x\"\nstep = []\n[[party]]\nnumber = \"+1\"\nanswers = \"busy\"\nsays = \"x\"", "`says`"),
+        (
+            "title = \"x\"\nstep = []\n[[party]]\nnumber = \"+1\"\nanswers = \"busy\"\nhears = \"x\"",
+            "nobody hears",
+        ),
+        ("title = \"x\"\nstep = []\n[[party]]\nnumber = \"+1\"\nhears = \"\"", "`hears`"),
+        ("title = \"x\"\nuse_case = \"x\"\nstep = []\nplace = { to = \"+1\", use_case = \"x\" }", "`place`"),
+        (
+            "title = \"x\"\nplace = { to = \"+1\", use_case = \"x\", refused = \"y\" }\n[[step]]\nended = true",
+            "no steps",
+        ),
+        (
+            "title = \"x\"\nplace = { to = \"+1\", use_case = \"x\" }\nstep = []\n[[party]]\nnumber = \"+1\"\nsays = \"y\"",
+            "the steps say",
+        ),
+        ("title = \"x\"\nstep = []\nconfiguration = { prompt = \"x\" }", "not named"),
+        (
+            "title = \"x\"\nuse_case = \"x\"\nstep = []\nconfiguration = { prompt = \"{http}\" }",
+            "no [[http]]",
+        ),
+        ("title = \"x\"\nstep = []\n[[http]]\npath = \"x\"", "[[http]] number 1"),
+        ("title = \"x\"\nstep = []\n[[http]]\npath = \"/x\"\ntext = \"a\"\nhtml = \"b\"", "one of `json`"),
         ("title = \"x\"\nstep = []\n[table]\nslow = [\"x\"]", "`delay_ms`"),
         ("title = \"x\"\nstep = []\n[table]\nslow = [\"\"]\ndelay_ms = 1", "`slow`"),
         ("title = \"x\"\nstep = []\n[table]\nslow = [\"x\"]\ndelay_ms = 99999", "`delay_ms`"),

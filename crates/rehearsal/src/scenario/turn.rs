@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::happenings;
 use super::report::Line;
-use super::step::Want;
+use super::want::Want;
 use crate::twilio::CallEvent;
 
 /// After the agent's last word, more may follow when tools were called; this long nothing must.
@@ -14,7 +15,6 @@ const SETTLED: Duration = Duration::from_millis(300);
 pub(super) struct Turn {
     said: String,
     heard: String,
-    dialled: String,
     floor: Floor,
     is_speaking: bool,
     /// Words came since the agent was last silent, so that it will be heard.
@@ -48,7 +48,6 @@ impl Turn {
         Self {
             said: String::new(),
             heard: String::new(),
-            dialled: String::new(),
             floor: Floor::Untouched,
             is_speaking,
             is_to_be_heard: false,
@@ -60,6 +59,7 @@ impl Turn {
 
     /// Takes an event. Tells what it did to the agent's speech.
     pub(super) fn add(&mut self, event: CallEvent) -> Speech {
+        self.lines.extend(happenings::line_of(&event));
         match event {
             CallEvent::Greeting(text) => self.say(&text, true, Instant::now()),
             CallEvent::Spoken(text) => {
@@ -77,14 +77,7 @@ impl Turn {
                 self.forget_said();
                 return Speech::Interrupted;
             }
-            CallEvent::Dialled(target) => {
-                self.lines.push(Line::Note(format!("dialled {target}")));
-                self.dialled = target;
-            }
-            CallEvent::HungUp { reason, .. } => {
-                self.lines.push(Line::Note(format!("the call is over: {reason}")));
-                self.is_call_over = true;
-            }
+            CallEvent::HungUp { .. } => self.is_call_over = true,
             CallEvent::Refused { status } => {
                 self.problems.push(format!("the call was refused with {status}"));
             }
@@ -108,14 +101,17 @@ impl Turn {
         self.silence();
     }
 
-    /// Whether this has happened. Wants about the model are not known here.
+    /// Whether this has happened. Only what is said and heard, and the end, is known here.
     pub(super) fn has(&self, want: &Want) -> bool {
         match want {
             Want::Said(words) => contains(&self.said, words),
             Want::Heard(words) => contains(&self.heard, words),
-            Want::Dialled(words) => contains(&self.dialled, words),
             Want::Ended => self.is_call_over,
-            Want::ModelLastUser(_) | Want::ModelHistory(_) | Want::ModelHistoryAbsent(_) => false,
+            Want::Event(_)
+            | Want::Sms { .. }
+            | Want::ModelLastUser(_)
+            | Want::ModelHistory(_)
+            | Want::ModelHistoryAbsent(_) => false,
         }
     }
 

@@ -4,8 +4,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+
+use super::event::{CallEvent, CallerAct};
 
 /// What a hang-up may take until the service has been told.
 const HANG_UP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -21,7 +24,7 @@ pub struct Call {
 }
 
 /// Who calls whom, and how the voice webhook tells it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct CallOptions {
     /// E.164, as the webhook's `From` gives it.
     pub from: String,
@@ -33,104 +36,6 @@ pub struct CallOptions {
     pub call_sid: Option<String>,
     /// Further form fields of every webhook.
     pub extra_params: Vec<(String, String)>,
-}
-
-/// What a caller can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallerAct {
-    /// One utterance with one final transcript; an interruption if the agent is being heard.
-    Say(String),
-    /// One utterance that the recogniser finalises in several pieces.
-    SayInPieces(Vec<String>),
-    /// Speech that is not finished. It is transcribed only if the session asked for partial prompts.
-    Partial(String),
-    /// One key: `0` to `9`, `*`, `#`.
-    Press(char),
-    /// A noise that interrupts without words.
-    Interrupt,
-    /// Waits until the caller has heard these words, in the middle of a clause if need be, and then does the act.
-    /// Only one such act can wait; words that were heard since the caller spoke last count.
-    OnceHeard {
-        cue: String,
-        act: Box<CallerAct>,
-    },
-    HangUp,
-    /// The network loses the socket; the call stays.
-    DropSocket,
-    /// A text frame of any content, for tests of what the service does with it.
-    SendRaw(String),
-}
-
-/// What happens in a call, in order. [`CallEvent::HungUp`] is the last.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum CallEvent {
-    /// The voice webhook was answered with TwiML.
-    Answered {
-        twiml: String,
-        took: Duration,
-    },
-    /// The voice webhook was answered with another status than 200.
-    Refused {
-        status: u16,
-    },
-    /// A relay session began; `path` is that of its socket.
-    Connected {
-        session_id: String,
-        path: String,
-    },
-    /// The welcome greeting that the TwiML asks for; it is heard like other speech.
-    Greeting(String),
-    /// The service sent text to be spoken.
-    Token {
-        text: String,
-        last: bool,
-        at: Instant,
-    },
-    /// A clause was played to its end.
-    Heard(String),
-    AgentSpeaking(bool),
-    /// The caller interrupted; `heard` is the part of the current clause that was played.
-    Interrupted {
-        heard: String,
-    },
-    /// The caller spoke or pressed a key, but the session's attributes keep that from the service.
-    Ignored(String),
-    /// A sound file was played.
-    Played {
-        source: String,
-    },
-    /// Keys that the agent pressed.
-    Digits(String),
-    /// The service changed the session's languages.
-    Language {
-        tts_language: Option<String>,
-        transcription_language: Option<String>,
-    },
-    /// A relay session is over. `status` is Twilio's `SessionStatus`; `close_code` is that of whoever closed first,
-    /// and absent when the socket was lost.
-    SessionEnded {
-        status: String,
-        handoff_data: Option<String>,
-        close_code: Option<u16>,
-    },
-    /// The text of a `<Say>`.
-    Spoken(String),
-    /// The target of a `<Dial>`.
-    Dialled(String),
-    HungUp {
-        by: Party,
-        reason: String,
-    },
-    /// Something that the service did wrong, in words.
-    Protocol(String),
-}
-
-/// A side of the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Party {
-    Caller,
-    Service,
 }
 
 impl Call {

@@ -9,7 +9,16 @@ pub(crate) struct CallIdentity {
     pub(crate) account_sid: String,
     pub(crate) from: String,
     pub(crate) to: String,
+    pub(crate) direction: Direction,
     extra: Vec<(String, String)>,
+}
+
+/// Who began a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Inbound,
+    /// The service asked for it through REST.
+    Placed,
 }
 
 /// How a `<Connect>` ended, as its `action` callback tells it.
@@ -42,8 +51,19 @@ impl CallIdentity {
             account_sid: sid("AC"),
             from: options.from.clone(),
             to: options.to.clone(),
+            direction: Direction::Inbound,
             extra: options.extra_params.clone(),
         }
+    }
+
+    /// A call that the service asked for, from one of its numbers to somebody.
+    pub(crate) fn placed(call_sid: String, from: String, to: String) -> Self {
+        let (account_sid, extra) = (sid("AC"), Vec::new());
+        Self { call_sid, account_sid, from, to, direction: Direction::Placed, extra }
+    }
+
+    pub(crate) fn with_account(self, account_sid: &str) -> Self {
+        Self { account_sid: account_sid.to_owned(), ..self }
     }
 
     /// The fields of the voice webhook, as they were seen on the wire. `status` is Twilio's `CallStatus`.
@@ -53,10 +73,14 @@ impl CallIdentity {
             ("ApiVersion", "2010-04-01"),
             ("CallSid", &self.call_sid),
             ("CallStatus", status),
-            ("CallToken", "%7B%22parentCallInfoToken%22%3A%22stand-in%22%7D"),
-            ("Direction", "inbound"),
-            ("StirVerstat", "TN-Validation-Passed-C"),
+            ("Direction", self.direction.as_str()),
         ]);
+        if self.direction == Direction::Inbound {
+            form.extend(fields(&[
+                ("CallToken", "%7B%22parentCallInfoToken%22%3A%22stand-in%22%7D"),
+                ("StirVerstat", "TN-Validation-Passed-C"),
+            ]));
+        }
         for (prefix, number) in
             [("Called", &self.to), ("Caller", &self.from), ("From", &self.from), ("To", &self.to)]
         {
@@ -91,6 +115,15 @@ impl CallIdentity {
     }
 }
 
+impl Direction {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Placed => "outbound-api",
+        }
+    }
+}
+
 impl SessionResult {
     pub(crate) fn session_status(&self) -> &'static str {
         match self {
@@ -113,6 +146,6 @@ pub(crate) fn sid(prefix: &str) -> String {
     format!("{prefix}{}", uuid::Uuid::new_v4().simple())
 }
 
-fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use voice_protocols::relay::{Dtmf, ErrorReport, Inbound, Info, Interrupt, Outbound, Play, Prompt, Text};
 
-use super::call::CallEvent;
+use super::event::CallEvent;
 use super::playback::{Cut, Manner, Playback, PlaybackEvent, SpeechPace};
 use super::settings::{Input, RelaySettings};
 
@@ -76,6 +76,14 @@ impl Leg {
     pub(crate) fn say(&mut self, now: Instant, pieces: &[String]) -> Vec<Output> {
         let partials = pieces.first().map(|first| partials_of(first)).unwrap_or_default();
         self.hear(now, &partials, pieces)
+    }
+
+    /// One utterance in a language that the recogniser finds by itself. The next is in the session's again.
+    pub(crate) fn say_in(&mut self, now: Instant, words: &str, lang: &str) -> Vec<Output> {
+        let own = std::mem::replace(&mut self.settings.language, lang.to_owned());
+        let outputs = self.say(now, &[words.to_owned()]);
+        self.settings.language = own;
+        outputs
     }
 
     /// The caller has begun to speak and not finished.

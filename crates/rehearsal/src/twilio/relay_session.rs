@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use voice_protocols::relay::{Inbound, Setup};
 
-use super::call::{CallEvent, CallerAct};
-use super::course::{Reporter, Unheard};
+use super::acts::Acts;
+use super::event::{CallEvent, CallerAct};
 use super::form::SessionResult;
 use super::leg::{Finish, Leg, Output};
 use super::line::RelaySocket;
+use super::reporter::{Reporter, Unheard};
 
 /// No call is longer than Twilio's longest.
 const MAX_SESSION: Duration = Duration::from_hours(24);
@@ -29,12 +29,12 @@ pub(super) struct SessionEnd {
     close_code: Option<u16>,
 }
 
-/// Runs a session until either side ends it.
+/// Runs a session until either side ends it. Whoever breaks it off by dropping this closes the socket with [`close`].
 pub(super) async fn run(
-    socket: RelaySocket,
+    socket: &mut RelaySocket,
     mut leg: Leg,
     setup: Setup,
-    acts: &mut mpsc::Receiver<CallerAct>,
+    acts: &mut Acts,
     reporter: &Reporter,
 ) -> Result<SessionEnd, Unheard> {
     let mut session = Session { socket, reporter };
@@ -50,9 +50,9 @@ pub(super) async fn run(
         let deadline = [leg.next_deadline(), cue_at].into_iter().flatten().fold(longest, Instant::min);
         let step = tokio::select! {
             frame = session.socket.next() => on_frame(&mut leg, frame),
-            act = acts.recv() => on_act(&mut leg, act),
+            act = acts.next() => on_act(&mut leg, act),
             () = sleep_until(deadline.into()) => match cue.take_if(|_| cue_at == Some(deadline)) {
-                Some(cue) => on_act(&mut leg, Some(*cue.act)),
+                Some(cue) => on_act(&mut leg, *cue.act),
                 None => Step::after_waiting(&mut leg, longest),
             },
         };
@@ -67,8 +67,8 @@ pub(super) async fn run(
                 Vec::new()
             }
             Step::HangUp => {
-                session.close(CloseCode::Normal, "Call ended").await;
-                return Ok(SessionEnd { result: SessionResult::Completed, close_code: Some(1000) });
+                close(session.socket, CloseCode::Normal, "Call ended").await;
+                return Ok(SessionEnd::completed());
             }
             Step::Over(end) => {
                 session.answer_close().await;
@@ -80,7 +80,7 @@ pub(super) async fn run(
 
 /// The socket with the way to report what happens on it.
 struct Session<'a> {
-    socket: RelaySocket,
+    socket: &'a mut RelaySocket,
     reporter: &'a Reporter,
 }
 
@@ -111,18 +111,21 @@ fn on_frame(leg: &mut Leg, frame: Option<Result<Message, SocketError>>) -> Step 
     }
 }
 
-fn on_act(leg: &mut Leg, act: Option<CallerAct>) -> Step {
+fn on_act(leg: &mut Leg, act: CallerAct) -> Step {
     let now = Instant::now();
     Step::Outputs(match act {
-        Some(CallerAct::Say(words)) => leg.say(now, &[words]),
-        Some(CallerAct::SayInPieces(pieces)) => leg.say(now, &pieces),
-        Some(CallerAct::Partial(words)) => leg.say_partially(now, &words),
-        Some(CallerAct::Press(digit)) => leg.press(now, digit),
-        Some(CallerAct::Interrupt) => leg.make_noise(now),
-        Some(CallerAct::OnceHeard { cue, act }) => return Step::Await(Cue { words: cue, act }),
-        Some(CallerAct::SendRaw(text)) => return Step::SendRaw(text),
-        Some(CallerAct::DropSocket) => return Step::Over(SessionEnd::lost(None)),
-        Some(CallerAct::HangUp) | None => return Step::HangUp,
+        CallerAct::Say(words) => leg.say(now, &[words]),
+        CallerAct::SayIn { words, lang } => leg.say_in(now, &words, &lang),
+        CallerAct::SayInPieces(pieces) => leg.say(now, &pieces),
+        CallerAct::Partial(words) => leg.say_partially(now, &words),
+        CallerAct::Press(digit) => leg.press(now, digit),
+        CallerAct::Interrupt => leg.make_noise(now),
+        CallerAct::OnceHeard { cue, act } => return Step::Await(Cue { words: cue, act }),
+        CallerAct::SendRaw(text) => return Step::SendRaw(text),
+        CallerAct::DropSocket => return Step::Over(SessionEnd::lost(None)),
+        CallerAct::HangUp => return Step::HangUp,
+        // Nobody but the agent is at the other end.
+        CallerAct::HangUpParty => Vec::new(),
     })
 }
 
@@ -178,11 +181,11 @@ impl Session<'_> {
     async fn finish(&mut self, finish: Finish) -> SessionEnd {
         match finish {
             Finish::Ended { handoff_data } => {
-                self.close(CloseCode::Normal, "Closing websocket session").await;
+                close(self.socket, CloseCode::Normal, "Closing websocket session").await;
                 SessionEnd { result: SessionResult::Ended { handoff_data }, close_code: Some(1000) }
             }
             Finish::TooManyMalformed => {
-                self.close(CloseCode::Invalid, "Too many consecutive malformed messages.").await;
+                close(self.socket, CloseCode::Invalid, "Too many consecutive malformed messages.").await;
                 SessionEnd::lost(Some(1007))
             }
         }
@@ -193,21 +196,26 @@ impl Session<'_> {
         // Nobody is left to care when it cannot be sent.
         let _ = timeout(CLOSE_TIMEOUT, self.socket.flush()).await;
     }
+}
 
-    /// Closes the socket and waits a moment for the other side; what it still sends is lost.
-    async fn close(&mut self, code: CloseCode, reason: &'static str) {
-        let closing = async {
-            let frame = CloseFrame { code, reason: reason.into() };
-            if self.socket.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
-            }
-        };
-        // A service that does not answer the close changes nothing for the caller.
-        let _ = timeout(CLOSE_TIMEOUT, closing).await;
-    }
+/// Closes the socket and waits a moment for the other side; what it still sends is lost.
+pub(super) async fn close(socket: &mut RelaySocket, code: CloseCode, reason: &'static str) {
+    let closing = async {
+        let frame = CloseFrame { code, reason: reason.into() };
+        if socket.close(Some(frame)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    // A service that does not answer the close changes nothing for the caller.
+    let _ = timeout(CLOSE_TIMEOUT, closing).await;
 }
 
 impl SessionEnd {
+    /// The call is over, or goes on with other TwiML.
+    pub(super) fn completed() -> Self {
+        Self { result: SessionResult::Completed, close_code: Some(1000) }
+    }
+
     pub(super) fn failed(code: u32, message: &'static str, close_code: Option<u16>) -> Self {
         Self { result: SessionResult::Failed { code, message }, close_code }
     }

@@ -1,6 +1,9 @@
 //! The carrier against a service whose webhook answers are scripted and whose end of the socket the test holds.
 
-use std::collections::{BTreeMap, VecDeque};
+mod placing;
+mod transfers;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,7 +34,7 @@ const RELAY: &str = r#"<Response><Connect action="https://agent.example/twiml/en
 
 #[derive(Clone)]
 struct Shared {
-    answers: Arc<Mutex<VecDeque<&'static str>>>,
+    answers: Arc<Mutex<Vec<(&'static str, &'static str)>>>,
     sockets: mpsc::Sender<WebSocket>,
     forms: mpsc::Sender<(String, BTreeMap<String, String>)>,
 }
@@ -61,7 +64,7 @@ async fn webhook(
         return StatusCode::FORBIDDEN.into_response();
     }
     shared.forms.send((uri.path().to_owned(), params.into_iter().collect())).await.unwrap();
-    let answer = shared.answers.lock().unwrap().pop_front().unwrap_or("<Response/>");
+    let answer = shared.answer(uri.path());
     ([(header::CONTENT_TYPE, "text/xml")], answer).into_response()
 }
 
@@ -77,10 +80,25 @@ async fn relay(
     upgrade.on_upgrade(async move |socket| shared.sockets.send(socket).await.unwrap())
 }
 
+impl Shared {
+    /// The first answer that is left for this path or for any.
+    fn answer(&self, path: &str) -> &'static str {
+        let mut answers = self.answers.lock().unwrap();
+        let next = answers.iter().position(|(wanted, _)| wanted.is_empty() || *wanted == path);
+        next.map_or("<Response/>", |next| answers.remove(next).1)
+    }
+}
+
 async fn service(answers: &[&'static str], token: &str) -> Service {
+    let answers: Vec<_> = answers.iter().map(|twiml| ("", *twiml)).collect();
+    service_with(&answers, token).await
+}
+
+/// A service that answers each path with what is given for it, one after the other.
+async fn service_with(answers: &[(&'static str, &'static str)], token: &str) -> Service {
     let (sockets_in, sockets) = mpsc::channel(4);
     let (forms_in, forms) = mpsc::channel(16);
-    let answers = Arc::new(Mutex::new(answers.iter().copied().collect()));
+    let answers = Arc::new(Mutex::new(answers.to_vec()));
     let router = Router::new()
         .route("/relay/{call}", any(relay))
         .route("/twiml", post(webhook))
@@ -109,6 +127,11 @@ impl Service {
     async fn form(&mut self) -> (String, BTreeMap<String, String>) {
         timeout(SOON, self.forms.recv()).await.unwrap().unwrap()
     }
+}
+
+/// Waits until the call comes to an event.
+async fn event(call: &mut Call, wanted: CallEvent) {
+    call.wait_for(SOON, |event| (*event == wanted).then_some(())).await.unwrap();
 }
 
 async fn frame(socket: &mut WebSocket) -> Inbound {
