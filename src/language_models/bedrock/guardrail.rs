@@ -39,19 +39,14 @@ impl LookBehind {
     }
 
     /// The last text, unless it is the guardrail's.
-    pub(super) fn end(&mut self, stop_reason: &str) -> LastWords {
-        match self.0.take() {
-            _ if stop_reason == INTERVENED => LastWords::Guardrails,
-            text => LastWords::Models(text),
-        }
+    pub(super) fn end(&mut self, stop_reason: &str) -> Option<ModelEvent> {
+        self.0.take().filter(|_| !intervened(stop_reason))
     }
 }
 
-/// Whose the last words of an answer were.
-#[derive(Debug)]
-pub(super) enum LastWords {
-    Models(Option<ModelEvent>),
-    Guardrails,
+/// Whether the answer ended with the guardrail's message.
+pub(super) fn intervened(stop_reason: &str) -> bool {
+    stop_reason == INTERVENED
 }
 
 /// What was refused, as the trace of the guardrail tells it.

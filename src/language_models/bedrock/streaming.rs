@@ -16,7 +16,7 @@ use voice_core::speech_filter::SpeechFilter;
 use super::Deadlines;
 use super::events::{Account, Blocks, Part};
 use super::failure::{self, Failure};
-use super::guardrail::{LastWords, LookBehind};
+use super::guardrail::{self, LookBehind};
 
 /// Usage comes behind the end of the message; an answer does not wait for it longer than this.
 const USAGE_FOLLOWS: Duration = Duration::from_millis(250);
@@ -116,7 +116,12 @@ impl Streaming {
                 self.pace = Pace::Flowing;
                 self.pass(event, ready);
             }
-            Part::Stopped(reason) => self.stop_reason = Some(reason),
+            Part::Stopped(reason) => {
+                if let Some(last) = self.look_behind.as_mut().and_then(|behind| behind.end(&reason)) {
+                    self.take(last, ready);
+                }
+                self.stop_reason = Some(reason);
+            }
             Part::Account(account) => {
                 // Whatever comes of it, the answer is complete.
                 let _ = timeout(END_FOLLOWS, self.output.stream.recv()).await;
@@ -168,18 +173,10 @@ impl Streaming {
 
     fn stopped(&mut self, account: Account, ready: &mut VecDeque<ModelEvent>) -> Progress {
         let reason = self.stop_reason.take().unwrap_or_default();
-        let blocked = match self.look_behind.take().map(|mut last| last.end(&reason)) {
-            // Without a trace: a guardrail looks at the caller's words before the model says any.
-            Some(LastWords::Guardrails) => {
-                let likely = if self.has_spoken() { Blocked::Output } else { Blocked::Input };
-                Some(account.blocked.unwrap_or(likely))
-            }
-            Some(LastWords::Models(Some(last))) => {
-                self.take(last, ready);
-                None
-            }
-            Some(LastWords::Models(None)) | None => None,
-        };
+        // Without a trace: a guardrail looks at the caller's words before the model says any.
+        let likely = if self.has_spoken() { Blocked::Output } else { Blocked::Input };
+        let is_replaced = self.look_behind.is_some() && guardrail::intervened(&reason);
+        let blocked = is_replaced.then(|| account.blocked.unwrap_or(likely));
         self.release(ready);
         Progress::Stopped { reason, usage: account.usage, blocked }
     }
