@@ -24,6 +24,9 @@ use trunkline_dev::{load, phone, scenarios};
 /// The embedded table warns of every condition that was not met, and those are part of its work.
 const LOG_FILTER: &str = "warn,trunkline=info,dynoxide=error";
 
+/// How soon a call that the service has promised must ring.
+const TO_RING: Duration = Duration::from_secs(30);
+
 /// Trunkline whole on this machine: the service, an embedded DynamoDB, a stand-in model. No account is needed.
 #[derive(Parser)]
 #[command(name = "cargo dev", args_conflicts_with_subcommands = true)]
@@ -350,7 +353,10 @@ async fn answer_call(args: PlaceArgs) -> anyhow::Result<ExitCode> {
     let api = OperatorApi { service: running.url.parse()?, token: running.api_token };
     let body = serde_json::json!({ "to": args.to, "useCase": args.use_case, "variables": variables });
     match api.place(&body).await? {
-        Placed::Accepted => phone::hold(hook.call().await?).await.map(|()| ExitCode::SUCCESS),
+        Placed::Accepted => {
+            let call = hook.call(TO_RING).await.context("the service placed no call")?;
+            phone::hold(call).await.map(|()| ExitCode::SUCCESS)
+        }
         Placed::Refused { status, code } => bail!("the service does not call: {status}, code {code}"),
     }
 }

@@ -174,7 +174,7 @@ impl Phone {
                 let data = handoff_data.map(|data| format!(", handing over {data}")).unwrap_or_default();
                 self.screen.note(&format!("session {status}{data}"));
             }
-            CallEvent::HungUp { by, reason } => return Some((by, reason)),
+            CallEvent::HungUp { by, reason, .. } => return Some((by, reason)),
             event => {
                 if let Some(note) = notes::note(&event) {
                     self.screen.note(&note);

@@ -22,10 +22,13 @@ impl Happenings {
         }
     }
 
-    /// Whether the wanted has happened; it counts once.
+    /// Whether the wanted has happened; it counts once, but for the end of the call, of which several things are known.
     pub(super) fn take(&mut self, wanted: &WantedEvent) -> bool {
-        let found = self.0.iter().position(|event| wanted.is(event));
-        found.map(|found| self.0.remove(found)).is_some()
+        let Some(found) = self.0.iter().position(|event| wanted.is(event)) else { return false };
+        if !matches!(self.0[found], CallEvent::HungUp { .. }) {
+            self.0.remove(found);
+        }
+        true
     }
 
     /// What has happened instead of something.
@@ -72,7 +75,7 @@ pub(super) fn line_of(event: &CallEvent) -> Option<Line> {
         CallEvent::Digits(digits) => format!("the agent presses {digits}"),
         CallEvent::Played { source } => format!("played {source}"),
         CallEvent::Status(status) => format!("the call is {status}"),
-        CallEvent::HungUp { reason, .. } => format!("the call is over: {reason}"),
+        CallEvent::HungUp { reason, status, .. } => format!("the call is over ({status}): {reason}"),
         _ => return None,
     };
     Some(Line::Note(note))

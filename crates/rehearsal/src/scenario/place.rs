@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -51,38 +51,28 @@ impl OperatorApi {
     /// Asks the service to place a call; `body` is that of `POST /api/calls`.
     ///
     /// # Errors
-    /// When there was no answer in time.
+    /// When there was no answer in time, or one of something else.
     pub async fn place(&self, body: &Value) -> anyhow::Result<Placed> {
         let http =
             reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().context("no HTTP client")?;
         let url = self.service.join("/api/calls").context("the service has no usable address")?;
-        let request = http.post(url).bearer_auth(&self.token).json(body);
+        let request = http.post(url.clone()).bearer_auth(&self.token).json(body);
         let response = request.send().await.context("the operator API did not answer")?;
         let status = response.status().as_u16();
-        if response.status().is_success() {
+        let is_success = response.status().is_success();
+        let answer: Value = response.json().await.unwrap_or_default();
+        if is_success {
+            ensure!(answer["id"].is_string(), "the service has no operator API: {url} answered no launch");
             return Ok(Placed::Accepted);
         }
-        let problem: Value = response.json().await.unwrap_or_default();
-        let code = problem["code"].as_str().unwrap_or("none").to_owned();
+        let code = answer["code"].as_str().unwrap_or("none").to_owned();
         Ok(Placed::Refused { status, code })
     }
 }
 
 impl Place {
-    /// Asks the service.
     pub(super) async fn ask(&self, api: &OperatorApi) -> anyhow::Result<Placed> {
-        let http =
-            reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().context("no HTTP client")?;
-        let url = api.service.join("/api/calls").context("the service has no usable address")?;
-        let request = http.post(url).bearer_auth(&api.token).json(&self.body());
-        let response = request.send().await.context("the operator API did not answer")?;
-        let status = response.status().as_u16();
-        if response.status().is_success() {
-            return Ok(Placed::Accepted);
-        }
-        let problem: Value = response.json().await.unwrap_or_default();
-        let code = problem["code"].as_str().unwrap_or("none").to_owned();
-        Ok(Placed::Refused { status, code })
+        api.place(&self.body()).await
     }
 
     /// Asks the service and waits for the call that it places.

@@ -315,3 +315,16 @@ fn a_mistake_in_a_file_names_the_file() {
     assert!(error.contains("wrong.toml") && error.contains("title"), "{error}");
     assert!(format!("{:#}", Scenario::load("missing.toml").unwrap_err()).contains("missing.toml"));
 }
+
+#[test]
+fn the_examples_of_the_readme_are_scenarios() {
+    let readme = include_str!("../../../../scenarios/README.md");
+    let examples: Vec<_> =
+        readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let is_whole = example.starts_with("title");
+        let text = if is_whole { example.to_owned() } else { format!("title = \"x\"\nstep = []\n{example}") };
+        Scenario::parse(&text).unwrap_or_else(|error| panic!("{error:#} in {text}"));
+    }
+}

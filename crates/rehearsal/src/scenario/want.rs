@@ -104,7 +104,9 @@ impl WantedEvent {
             }
             (Self::DigitsSent(digits), CallEvent::Digits(sent)) => sent == digits,
             (Self::Played(words), CallEvent::Played { source }) => contains(source, words),
-            (Self::Status(wanted), CallEvent::Status(status)) => status == wanted,
+            (Self::Status(wanted), CallEvent::Status(status) | CallEvent::HungUp { status, .. }) => {
+                status == wanted
+            }
             (Self::EndedBy(wanted), CallEvent::HungUp { by, .. }) => by == wanted,
             _ => false,
         }

@@ -136,8 +136,7 @@ impl Course {
     /// The last event of the call.
     pub(super) async fn end(&self, by: Party, reason: String) -> Result<(), Unheard> {
         let status = self.call.status().as_str().to_owned();
-        self.reporter.report(CallEvent::Status(status)).await?;
-        self.reporter.report(CallEvent::HungUp { by, reason }).await
+        self.reporter.report(CallEvent::HungUp { by, reason, status }).await
     }
 
     /// Nobody holds the call any more.

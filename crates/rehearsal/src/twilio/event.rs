@@ -121,12 +121,13 @@ pub enum CallEvent {
     },
     /// A `<Gather>` waits for keys.
     Gathering,
-    /// Twilio's `CallStatus` changed: `ringing`, `in-progress`, and at last `completed`, `busy`, `no-answer`, `failed` or
-    /// `canceled`. Of a call that Twilio received, only the last is told.
+    /// Twilio's `CallStatus` of a placed call became `ringing` or `in-progress`.
     Status(String),
     HungUp {
         by: Party,
         reason: String,
+        /// Twilio's last `CallStatus`: `completed`, `busy`, `no-answer`, `failed` or `canceled`.
+        status: String,
     },
     /// Something that the service did wrong, in words.
     Protocol(String),

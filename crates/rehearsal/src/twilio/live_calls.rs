@@ -101,8 +101,10 @@ impl LiveCalls {
             updates: updates_in,
             completed: CancellationToken::new(),
         });
-        self.by_sid.insert(call.sid.clone(), Arc::clone(&call));
-        self.order.push_back(call.sid.clone());
+        // Whoever calls twice under one sid has one call, the later.
+        if self.by_sid.insert(call.sid.clone(), Arc::clone(&call)).is_none() {
+            self.order.push_back(call.sid.clone());
+        }
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {

@@ -88,7 +88,8 @@ impl PlacedCall {
                 self.course.call.set(status);
                 told.tell("completed", status.as_str(), &ending(&self.course.call.record())).await;
                 let reason = format!("the call was not answered: {}", status.as_str());
-                self.course.end(Party::Caller, reason).await?;
+                let by = if status == CallStatus::Canceled { Party::Service } else { Party::Caller };
+                self.course.end(by, reason).await?;
             }
         }
         Ok(())

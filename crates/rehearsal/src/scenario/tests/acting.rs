@@ -227,6 +227,7 @@ async fn a_transfer_is_played_to_its_end() {
         person = "Ada speaking."
         [[step]]
         say = "Where is my pizza?"
+        within_ms = 100
         [[step]]
         hang_up_party = true
         expect = "Goodbye then."
@@ -330,7 +331,8 @@ async fn a_call_that_must_not_be_placed_is_refused() {
 #[tokio::test]
 async fn a_code_that_was_not_sent_is_a_problem() {
     let report = played(
-        "title = \"x\"\nuse_case = \"pizza\"\n[[step]]\nexpect = \"thanks\"\n[[step]]\npress = \"{verify_code}#\"",
+        "title = \"x\"\nuse_case = \"pizza\"\n[[step]]\nexpect = \"thanks\"\n[[step]]\npress = \"{verify_code}#\"\n\
+         within_ms = 100",
     )
     .await;
     assert!(report.problems[0].contains("none was sent"), "{report}");

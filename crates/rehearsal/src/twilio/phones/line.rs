@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The exchange itself waits for the service's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Nobody waits longer to be called.
+/// No call is longer.
 const LONGEST: Duration = Duration::from_hours(24);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -79,9 +79,9 @@ impl PhoneLine {
 }
 
 impl Hook {
-    /// The call, once it is there.
-    pub async fn call(self) -> anyhow::Result<Call> {
-        self.begin(LONGEST).await
+    /// The call, if it comes within this time.
+    pub async fn call(self, within: Duration) -> anyhow::Result<Call> {
+        self.begin(within).await
     }
 
     async fn begin(mut self, within: Duration) -> anyhow::Result<Call> {

@@ -85,7 +85,7 @@ async fn a_telephone_can_be_called() {
     let hook = stage.line().answer(PERSON).await.unwrap();
     let twiml = "<Response><Say>It is time.</Say></Response>";
     stage.post("Calls.json", &[("To", PERSON), ("From", "+18005550199"), ("Twiml", twiml)]).await;
-    let mut call = hook.call().await.unwrap();
+    let mut call = hook.call(SOON).await.unwrap();
     let told = CallEvent::Spoken("It is time.".to_owned());
     call.wait_for(SOON, |event| (*event == told).then_some(())).await.unwrap();
 }
