@@ -13,6 +13,7 @@ mod bare;
 mod command_line;
 mod conversing;
 mod failing_models;
+mod guide;
 mod handoff;
 mod mcp_server;
 mod mcp_tools;

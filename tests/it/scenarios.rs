@@ -21,33 +21,67 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    a_lost_socket_after_another_use_case
+    another_use_case
+    blocked_input
+    blocked_output
     broken_stream
+    budget_spent
     caller_hangs_up
+    card_number_is_masked
     goodbye_interrupted
     goodbye_then_end
     goodbye_without_a_word
+    http_tool_mistakes
     interrupted_greeting
     interruption_by_noise
     interruption_in_mid_answer
     interruption_while_the_voice_plays
     keypad_menu
     keypad_number
+    keys_and_recordings
+    language_detected
+    language_switch
     lost_socket
     lost_socket_before_the_answer
+    message_taken
+    nothing_is_stored
     order_for_delivery
     order_for_pickup
+    outbound_human
+    outbound_machine
+    outbound_machine_hangs_up
     profile_chooses_einstein
+    queue
+    rental_policy_and_date
+    rental_status_and_cancellation
+    rental_unknown_booking
+    silence_broken
+    silence_to_goodbye
     slow_model
     slow_tool
     stalled_in_mid_sentence
     stalled_model
     throttled_model
     throttled_model_apology
+    time_limit
+    tool_budget_spent
+    tool_cancelled_by_interruption
+    tool_finishes_over_interruption
     tool_mistakes
     tools_in_parallel
+    transfer_answered
+    transfer_busy
+    transfer_by_sip
+    transfer_caller_leaves
+    transfer_not_answered
+    transfer_refused
+    transfer_to_voicemail
     unknown_use_case
     unspeakable_text
     utterance_in_pieces
+    verification_right
+    verification_wrong
     words_during_a_tool
 }
 

@@ -12,6 +12,9 @@ use crate::stage::{Stage, StageOptions, TABLE};
 /// Fast enough to test with, slow enough to be interrupted.
 const PACE: SpeechPace = SpeechPace { chars_per_second: 150.0, tts_delay: Duration::from_millis(20) };
 
+/// Every code that is sent in a scenario, so that a `[[model]]` entry can name it.
+const CODE: &str = "271828";
+
 /// Plays one file against the real service between stand-ins.
 pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {
     let scenario = Scenario::load(file)?;
@@ -20,6 +23,7 @@ pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {
         configuration: Some(configuration.to_owned()),
         changes: scenario.configuration(endpoints.as_ref()).into_iter().collect(),
         settings: scenario.settings.clone().into_iter().collect(),
+        verify_code: Some(CODE.to_owned()),
         ..StageOptions::default()
     };
     let stage = Stage::start_with_table_delay(options, scenario.table_delay.clone());

@@ -48,6 +48,8 @@ pub struct StageOptions {
     pub auth_token: String,
     /// Where the stand-in for Twilio's REST API listens.
     pub rest: SocketAddr,
+    /// The code that is sent to whoever is to prove who they are; made up every time when absent.
+    pub verify_code: Option<String>,
     /// For the operator API; at least 16 characters.
     pub api_token: String,
     /// Settings of the service that differ from the stage's own.
@@ -74,6 +76,7 @@ impl Default for StageOptions {
             changes: Vec::new(),
             auth_token: "stage-auth-token".to_owned(),
             rest: free,
+            verify_code: None,
             api_token: "stage-operator-token".to_owned(),
             settings: Vec::new(),
         }
@@ -128,7 +131,11 @@ impl Stage {
             format!("cannot listen on {}; is `cargo dev` running already?", options.listen)
         })?;
         let address = listener.local_addr()?;
-        let rest = RestOptions { address: options.rest, ..RestOptions::new(&options.auth_token) };
+        let rest = RestOptions {
+            address: options.rest,
+            code: options.verify_code,
+            ..RestOptions::new(&options.auth_token)
+        };
         let rest = RestStandIn::start(rest).await?;
         let own = own_settings(address, &options.auth_token, &options.api_token, &rest);
         let setting = |name: &str| {

@@ -13,7 +13,7 @@ use super::model::ModelEntry;
 use super::party::{CalledParty, PartyEntry};
 use super::place::Place;
 use super::step::{Step, StepEntry};
-use super::table::TableEntry;
+use super::table::{Left, TableEntry};
 use crate::bedrock::Answer;
 use crate::dynamodb::Delay;
 
@@ -36,8 +36,8 @@ pub struct Scenario {
     /// What the model stand-in answers, in order.
     pub(super) model: Vec<Answer>,
     pub(super) steps: Vec<Step>,
-    /// How many items of each kind the table holds after the call.
-    pub(super) items: BTreeMap<String, usize>,
+    /// What the table holds after the call.
+    pub(super) left: Left,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +97,7 @@ impl Scenario {
         let steps = steps.map(|(number, entry)| {
             Step::try_from(entry).with_context(|| format!("in [[step]] number {}", number + 1))
         });
-        let (table_delay, items) = file.table.into_parts().context("in [table]")?;
+        let (table_delay, left) = file.table.into_parts().context("in [table]")?;
         Ok(Self {
             title: file.title,
             settings: file.settings,
@@ -111,7 +111,7 @@ impl Scenario {
             configuration: file.configuration,
             model: model.collect::<anyhow::Result<_>>()?,
             steps: steps.collect::<anyhow::Result<_>>()?,
-            items,
+            left,
         })
     }
 

@@ -61,7 +61,7 @@ pub async fn run(scenario: &Scenario, stage: &Stage) -> Report {
         Err(error) => report.problems.push(format!("{error:#}")),
     }
     let mut after = StepReport { lines: vec![Line::Note("after the call".to_owned())], checks: Vec::new() };
-    after.checks.extend(table::checks(stage.table.as_ref(), &scenario.items).await);
+    after.checks.extend(table::checks(stage.table.as_ref(), &scenario.left).await);
     after.checks.extend(told(scenario, stage).await);
     if let Some(endpoints) = &stage.endpoints {
         after.checks.extend(endpoints.checks().await);

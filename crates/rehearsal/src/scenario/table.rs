@@ -31,11 +31,23 @@ pub(super) struct TableEntry {
     delay_ms: Option<u64>,
     /// How many items of each kind there are after the call.
     items: BTreeMap<String, usize>,
+    /// Texts that are somewhere in what the call left behind.
+    present: Vec<String>,
+    /// Texts that are nowhere in it.
+    absent: Vec<String>,
+}
+
+/// What must be in the table after the call, and what must not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Left {
+    items: BTreeMap<String, usize>,
+    present: Vec<String>,
+    absent: Vec<String>,
 }
 
 impl TableEntry {
-    /// The delay and the items that the section asks for.
-    pub(super) fn into_parts(self) -> anyhow::Result<(Option<Delay>, BTreeMap<String, usize>)> {
+    /// The delay, and what is expected after the call.
+    pub(super) fn into_parts(self) -> anyhow::Result<(Option<Delay>, Left)> {
         let delay = match (self.slow.as_slice(), self.delay_ms) {
             ([], None) => None,
             ([_, ..], Some(delay)) => {
@@ -45,12 +57,69 @@ impl TableEntry {
             }
             _ => anyhow::bail!("`slow` and `delay_ms` come together"),
         };
-        Ok((delay, self.items))
+        let texts_are_filled = self.present.iter().chain(&self.absent).all(|text| !text.is_empty());
+        ensure!(texts_are_filled, "`present` and `absent` have no empty strings");
+        Ok((delay, Left { items: self.items, present: self.present, absent: self.absent }))
     }
 }
 
 /// Looks for the items of each kind, after the call.
-pub(super) async fn checks(table: Option<&Table>, items: &BTreeMap<String, usize>) -> Vec<Check> {
+pub(super) async fn checks(table: Option<&Table>, left: &Left) -> Vec<Check> {
+    let mut checks = kinds(table, &left.items).await;
+    if left.present.is_empty() && left.absent.is_empty() {
+        return checks;
+    }
+    let began = std::time::Instant::now();
+    let (texts, problem) = match texts(table).await {
+        Ok(texts) => (texts, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
+    let wanted =
+        left.present.iter().map(|text| (text, true)).chain(left.absent.iter().map(|text| (text, false)));
+    for (text, wanted) in wanted {
+        let expectation = format!("{} the table: \"{text}\"", if wanted { "in" } else { "not in" });
+        let found = texts.iter().find(|found| found.contains(text.as_str()));
+        let outcome = match (&problem, found, wanted) {
+            (None, Some(_), true) | (None, None, false) => Outcome::Met { after: began.elapsed() },
+            (Some(problem), ..) => Outcome::Missed { expected: text.clone(), got: problem.clone() },
+            (None, None, true) => Outcome::Missed { expected: text.clone(), got: "nothing".to_owned() },
+            (None, Some(found), false) => {
+                Outcome::Missed { expected: "nothing".to_owned(), got: found.clone() }
+            }
+        };
+        checks.push(Check { expectation, outcome });
+    }
+    checks
+}
+
+/// Every text of every item that the call wrote: what operators keep there has been there before.
+async fn texts(table: Option<&Table>) -> anyhow::Result<Vec<String>> {
+    let table = table.context("no table on this stage")?;
+    let mut items = table.client.scan().table_name(&table.name).into_paginator().items().send();
+    let mut texts = Vec::new();
+    while let Some(item) = items.next().await {
+        let item = item?;
+        let sk = item.get("sk").and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+        if !["configuration", "profile", "number"].contains(&sk) {
+            for value in item.values() {
+                collect(value, &mut texts);
+            }
+        }
+    }
+    Ok(texts)
+}
+
+fn collect(value: &AttributeValue, texts: &mut Vec<String>) {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => texts.push(text.clone()),
+        AttributeValue::L(values) => values.iter().for_each(|value| collect(value, texts)),
+        AttributeValue::M(fields) => fields.values().for_each(|value| collect(value, texts)),
+        AttributeValue::Ss(all) => texts.extend(all.iter().cloned()),
+        _ => {}
+    }
+}
+
+async fn kinds(table: Option<&Table>, items: &BTreeMap<String, usize>) -> Vec<Check> {
     let began = std::time::Instant::now();
     let mut checks = Vec::new();
     for (kind, number) in items {

@@ -159,6 +159,8 @@ async fn what_is_in_the_table_after_the_call_is_counted() {
         slow = ["order::"]
         delay_ms = 850
         items = { order = 1, receipt = 1 }
+        present = ["order::1", "nowhere"]
+        absent = ["CA1", "nothing of the kind"]
         [[step]]
         expect = "thanks for calling"
         "#,
@@ -181,10 +183,10 @@ async fn what_is_in_the_table_after_the_call_is_counted() {
         let outcomes = report.steps[1].checks.iter().map(|check| &check.outcome);
         outcomes.map(|outcome| matches!(outcome, Outcome::Missed { .. })).collect::<Vec<_>>()
     };
-    assert_eq!(missed(&report), [true, true], "{report}");
+    assert_eq!(missed(&report), [true; 6], "{report}");
     let table = Some(Table { client, name: "trunkline".to_owned() });
     let report = run(&scenario, &Stage { table, ..stage }).await;
-    assert_eq!(missed(&report), [false, true], "{report}");
+    assert_eq!(missed(&report), [false, true, false, true, true, false], "{report}");
     db.shutdown().await.unwrap();
 }
 

@@ -51,6 +51,8 @@ pub struct RestOptions {
     pub api_key_secret: String,
     /// `VA…`
     pub verify_service_sid: String,
+    /// Sent every time; codes are made up when absent.
+    pub code: Option<String>,
 }
 
 /// A running stand-in. Clones are handles to the same one; it runs until [`shutdown`](Self::shutdown).
@@ -90,6 +92,7 @@ impl RestOptions {
             api_key_sid: super::sid("SK"),
             api_key_secret: uuid::Uuid::new_v4().simple().to_string(),
             verify_service_sid: super::sid("VA"),
+            code: None,
         }
     }
 }

@@ -47,12 +47,12 @@ impl Verifications {
     }
 
     /// Sends a code; while one is pending, the same again.
-    fn send(&mut self, to: &str, channel: &str) -> Result<Verification, Refusal> {
+    fn send(&mut self, to: &str, channel: &str, code: Option<&str>) -> Result<Verification, Refusal> {
         let pending = self.0.entry(to.to_owned()).or_insert_with(|| Verification {
             sid: sid("VE"),
             to: to.to_owned(),
             channel: channel.to_owned(),
-            code: new_code(),
+            code: code.map_or_else(new_code, str::to_owned),
             sent: 0,
             wrong: 0,
         });
@@ -103,7 +103,7 @@ fn send(shared: &Shared, service: &str, form: &Form) -> Result<Response, Refusal
     let to = number(form)?;
     let channel = form.text("Channel").filter(|channel| CHANNELS.contains(channel));
     let channel = channel.ok_or_else(|| invalid("Channel"))?;
-    let sent = lock(&shared.verifications).send(to, channel)?;
+    let sent = lock(&shared.verifications).send(to, channel, shared.options.code.as_deref())?;
     let reply = json(shared, &sent, "pending", false);
     shared.tell(Sent::Code(sent));
     Ok(respond(201, &reply))
