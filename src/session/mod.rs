@@ -12,6 +12,8 @@ mod relay_codec;
 mod relay_session;
 
 #[cfg(test)]
+mod effects_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -26,7 +26,7 @@ use super::{CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketEr
 use crate::metrics::{Counter, Metrics};
 
 const CALL: &str = "CA00000000000000000000000000000001";
-const SETUP: &str = r#"{"type":"setup","callSid":"CA00000000000000000000000000000001"}"#;
+pub(super) const SETUP: &str = r#"{"type":"setup","callSid":"CA00000000000000000000000000000001"}"#;
 
 /// Our end of a socket whose other end is in the hands of the test.
 struct Socket {
@@ -64,9 +64,11 @@ impl Sink<Frame> for Socket {
 
 /// Answers with what the test sends; each generation takes over the next channel.
 #[derive(Debug, Default)]
-struct Model {
+pub(super) struct Model {
     scripts: Mutex<Vec<Vec<ModelEvent>>>,
     histories: Mutex<Vec<Vec<Message>>>,
+    /// The use case and the system prompt of each request.
+    pub(super) asked_as: Mutex<Vec<(String, String)>>,
 }
 
 impl LanguageModel for Model {
@@ -75,6 +77,8 @@ impl LanguageModel for Model {
             .lock()
             .unwrap()
             .push(request.history.iter().map(|message| (**message).clone()).collect());
+        let asked_as = (request.use_case.name.clone(), request.system.to_string());
+        self.asked_as.lock().unwrap().push(asked_as);
         let mut scripts = self.scripts.lock().unwrap();
         let script = if scripts.is_empty() { Vec::new() } else { scripts.remove(0) };
         let ends =
@@ -90,7 +94,7 @@ impl LanguageModel for Model {
 
 /// Never comes to an end; counts what was dropped.
 #[derive(Debug, Default)]
-struct HungTools {
+pub(super) struct HungTools {
     dropped: Arc<Mutex<u32>>,
 }
 
@@ -114,9 +118,10 @@ impl ToolRunner for HungTools {
 
 /// A store that can be out of reach, and remembers what was written.
 #[derive(Debug, Default)]
-struct Store {
+pub(super) struct Store {
     failures: Mutex<Vec<StoreErrorKind>>,
-    written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
+    pub(super) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
+    pub(super) changes: Mutex<Vec<SessionChange>>,
     closed: Mutex<HashMap<String, u64>>,
 }
 
@@ -166,9 +171,13 @@ impl CallStore for Store {
         &'a self,
         _: &'a str,
         _: u64,
-        _: SessionChange,
+        change: SessionChange,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async { self.answer(()) })
+        Box::pin(async move {
+            self.answer(())?;
+            self.changes.lock().unwrap().push(change);
+            Ok(())
+        })
     }
 
     fn count_resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
@@ -206,10 +215,10 @@ impl CallStore for Store {
 }
 
 /// A session that runs, and everything around it.
-struct Stage {
+pub(super) struct Stage {
     to_session: mpsc::Sender<Frame>,
     from_session: mpsc::Receiver<Frame>,
-    model: Arc<Model>,
+    pub(super) model: Arc<Model>,
     tools: Arc<HungTools>,
     store: Arc<Store>,
     metrics: Metrics,
@@ -219,30 +228,35 @@ struct Stage {
 }
 
 impl Stage {
-    fn start(scripts: Vec<Vec<ModelEvent>>, store: Store) -> Self {
+    pub(super) fn start(scripts: Vec<Vec<ModelEvent>>, store: Store) -> Self {
+        let tools = Arc::new(HungTools::default());
+        let stage = Self::of(prepared(), tools.clone(), scripts, store);
+        Self { tools, ..stage }
+    }
+
+    /// A session of this call, with these tools.
+    pub(super) fn of(
+        call: PreparedCall,
+        tools: Arc<dyn ToolRunner>,
+        scripts: Vec<Vec<ModelEvent>>,
+        store: Store,
+    ) -> Self {
         let (to_session, inbound) = mpsc::channel(100);
         let (outbound, from_session) = mpsc::channel(1000);
         let model = Arc::new(Model { scripts: Mutex::new(scripts), ..Model::default() });
-        let (tools, store, tasks) = (Arc::new(HungTools::default()), Arc::new(store), TaskTracker::new());
+        let (store, tasks) = (Arc::new(store), TaskTracker::new());
         let metrics = Metrics::default();
         let ports = Ports {
             model: model.clone(),
-            tools: tools.clone(),
+            tools,
             store: store.clone(),
             metrics: metrics.clone(),
             tasks: tasks.clone(),
             owner: "test".into(),
         };
         let taken_over = CancellationToken::new();
-        let call = prepared();
-        let session = Session {
-            call: Arc::clone(&call.context),
-            channel: "conversationRelay",
-            model: "m".to_owned(),
-            twilio: Private::new(Vec::new()),
-        };
-        let socket = Socket { inbound, outbound };
-        let mut socket = socket;
+        let session = call.session(Vec::new());
+        let mut socket = Socket { inbound, outbound };
         let leave = Leave { now: taken_over.clone(), shutting_down: CancellationToken::new() };
         tasks.spawn(async move {
             // As the socket's route does it.
@@ -254,29 +268,30 @@ impl Stage {
             journal.written().await;
         });
         let started = Instant::now();
+        let tools = Arc::default();
         Self { to_session, from_session, model, tools, store, metrics, tasks, taken_over, started }
     }
 
-    async fn set_up(scripts: Vec<Vec<ModelEvent>>, store: Store) -> Self {
+    pub(super) async fn set_up(scripts: Vec<Vec<ModelEvent>>, store: Store) -> Self {
         let stage = Self::start(scripts, store);
         stage.send(SETUP).await;
         stage
     }
 
-    async fn send(&self, text: &str) {
+    pub(super) async fn send(&self, text: &str) {
         self.to_session.send(Frame::Text(text.to_owned())).await.unwrap();
     }
 
-    async fn say(&self, words: &str) {
+    pub(super) async fn say(&self, words: &str) {
         self.send(&json!({ "type": "prompt", "voicePrompt": words, "last": true }).to_string()).await;
     }
 
-    async fn next(&mut self) -> Frame {
+    pub(super) async fn next(&mut self) -> Frame {
         tokio::time::timeout(Duration::from_mins(10), self.from_session.recv()).await.unwrap().unwrap()
     }
 
     /// The next text message, as JSON; pings are passed over.
-    async fn next_json(&mut self) -> Value {
+    pub(super) async fn next_json(&mut self) -> Value {
         loop {
             match self.next().await {
                 Frame::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -286,7 +301,7 @@ impl Stage {
         }
     }
 
-    async fn close_code(&mut self) -> CloseCode {
+    pub(super) async fn close_code(&mut self) -> CloseCode {
         loop {
             if let Frame::Close(code) = self.next().await {
                 return code;
@@ -295,7 +310,7 @@ impl Stage {
     }
 
     /// The caller hangs up, and everything comes to its end.
-    async fn end(self) -> (Arc<Store>, Metrics) {
+    pub(super) async fn end(self) -> (Arc<Store>, Metrics) {
         drop(self.to_session);
         self.tasks.close();
         tokio::time::timeout(Duration::from_mins(5), self.tasks.wait()).await.unwrap();
@@ -331,11 +346,11 @@ pub(super) fn prepared() -> PreparedCall {
     }
 }
 
-fn text(text: &str) -> ModelEvent {
+pub(super) fn text(text: &str) -> ModelEvent {
     ModelEvent::Text(text.to_owned())
 }
 
-fn finished() -> ModelEvent {
+pub(super) fn finished() -> ModelEvent {
     ModelEvent::Finished(Completion {
         stop_reason: "end_turn".to_owned(),
         usage: None,
@@ -344,7 +359,7 @@ fn finished() -> ModelEvent {
     })
 }
 
-fn said(token: &str, last: bool) -> Value {
+pub(super) fn said(token: &str, last: bool) -> Value {
     json!({ "type": "text", "token": token, "last": last })
 }
 
