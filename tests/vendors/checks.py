@@ -15,11 +15,20 @@ import bedrock_checks
 import dynamodb_checks
 import mcp_checks
 import relay_checks
+import rest_checks
 import signature_checks
 import twiml_checks
 from stage import Stage
 
-MODULES = [signature_checks, twiml_checks, relay_checks, bedrock_checks, dynamodb_checks, mcp_checks]
+MODULES = [
+    signature_checks,
+    twiml_checks,
+    relay_checks,
+    bedrock_checks,
+    dynamodb_checks,
+    mcp_checks,
+    rest_checks,
+]
 # A hang must fail, and fail before the time limit of whoever runs this.
 LONGEST_RUN_S = 150
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import boto3
 import requests
 from twilio.request_validator import RequestValidator
+from twilio.rest import Client
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TABLE = "trunkline-dev"
@@ -72,6 +73,10 @@ class Stage:
         running = json.loads(self._running_file().read_text())
         self.url = running["public_url"]
         self.twilio = RequestValidator(running["auth_token"])
+        self.verify_service_sid = running["verify_service_sid"]
+        self.api_token = running["api_token"]
+        self._account = running["account_sid"], running["auth_token"]
+        self._twilio_url = running["twilio_url"]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,6 +86,12 @@ class Stage:
     def sign(self, url: str, params: dict | None = None) -> dict[str, str]:
         """The header with which Twilio would send `params` to `url`."""
         return {"X-Twilio-Signature": self.twilio.compute_signature(url, params or {})}
+
+    def twilio_client(self, account_sid: str = "", auth_token: str = "") -> Client:
+        """Twilio's own REST client, with the account of the stage's stand-in unless another is given."""
+        client = Client(account_sid or self._account[0], auth_token or self._account[1])
+        client.api.base_url = client.verify.base_url = self._twilio_url
+        return client
 
     def call_webhook(self, path: str, params: dict[str, str]) -> requests.Response:
         """Posts a voice webhook as Twilio does."""

@@ -23,6 +23,10 @@ pub struct Running {
     pub api_token: String,
     /// The exchange through which telephones reach the carrier.
     pub phones: String,
+    /// The stand-in's REST API, and what a client of Twilio's needs besides `auth_token`.
+    pub twilio_url: String,
+    pub account_sid: String,
+    pub verify_service_sid: String,
 }
 
 impl Running {

@@ -269,6 +269,9 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         auth_token,
         api_token,
         phones: phones.url(),
+        twilio_url: stage.rest.endpoint(),
+        account_sid: stage.rest.options().account_sid.clone(),
+        verify_service_sid: stage.rest.options().verify_service_sid.clone(),
     };
     running.write(home)?;
     say(&banner(&stage));
