@@ -53,6 +53,9 @@ pub struct BedrockOptions {
     pub brain: Arc<dyn Brain>,
     /// Who is told when requests arrive and tokens leave.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Words and phrases that a guardrail refuses when it finds them in what it assesses of a request: in the texts
+    /// marked as `guardContent`, or in all messages when none is. A request without a `guardrailConfig` has no guardrail.
+    pub refused_words: Vec<String>,
 }
 
 impl Default for BedrockOptions {
@@ -62,6 +65,7 @@ impl Default for BedrockOptions {
             pace: Pace::default(),
             brain: Arc::new(Waiter),
             observer: None,
+            refused_words: Vec::new(),
         }
     }
 }

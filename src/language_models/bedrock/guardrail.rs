@@ -1,19 +1,38 @@
-//! What a guardrail refused, when the use case has words of its own for that.
+//! What a guardrail is to assess, and what it refused, when the use case has words of its own for that.
 //!
 //! Bedrock sends the message of its guardrail as if the model had said it, and tells only behind it that it was not. So
 //! the last words are held back until it is known whose they are.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_sdk_bedrockruntime::types::{
     GuardrailAssessment, GuardrailContentPolicyAction, GuardrailSensitiveInformationPolicyAction,
     GuardrailTopicPolicyAction, GuardrailTraceAssessment, GuardrailWordPolicyAction,
 };
+use voice_core::message::Message;
 use voice_core::ports::{Blocked, ModelEvent};
 use voice_core::use_case::{Sentences, UseCase};
 
 /// Bedrock's word for an answer that a guardrail has replaced.
 const INTERVENED: &str = "guardrail_intervened";
+
+/// The message whose text a guardrail is to assess: the newest in which the caller says something.
+///
+/// Bedrock assesses the text of all messages, unless some of it is marked; then only that. Unmarked, words that were
+/// refused once would be refused with every later turn, since they stay in the dialogue. What the caller said before was
+/// assessed when it was new.
+///
+/// Behind it there may be outcomes of tools. Bedrock documents that its guardrails do not assess tool results, whatever
+/// is marked, and only text can be marked. To mark nothing then would guard no outcome; it would assess the whole
+/// dialogue again. So the words that led to the tools are marked once more. What a tool's result makes the model say is
+/// assessed with the answer, as always.
+pub(super) fn assessed(history: &[Arc<Message>]) -> Option<usize> {
+    history.iter().rposition(|message| match &**message {
+        Message::Caller { text } | Message::Outcomes { text, .. } => !text.is_empty(),
+        Message::Agent { .. } => false,
+    })
+}
 
 /// Whether the caller is to hear the use case's own sentence instead of the guardrail's message.
 pub(super) fn has_sentences(use_case: &UseCase) -> bool {

@@ -7,7 +7,8 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_bedrockruntime::config::Credentials;
 use futures_util::StreamExt;
 use rehearsal::bedrock::{Answer, BedrockOptions, BedrockStandIn, Blocked as Refused};
-use voice_core::message::{GenerationId, Message};
+use serde_json::{Value, json};
+use voice_core::message::{GenerationId, Message, ToolCall, ToolCallId, ToolOutcome};
 use voice_core::ports::{
     Blocked, CallContext, Completion, Direction, GenerationRequest, LanguageModel, ModelEvent,
 };
@@ -39,11 +40,28 @@ struct Answered {
     completion: Completion,
     /// What the request asked of the guardrail.
     trace: String,
+    /// The messages of the request.
+    messages: Value,
 }
 
+/// Answers the caller's first word with a script.
 async fn generate(use_case: UseCase, answer: Answer) -> Answered {
     let stand_in = BedrockStandIn::start(BedrockOptions::default()).await.unwrap();
     stand_in.script(answer);
+    let answered = go_on(&stand_in, use_case, &[caller("Hello")]).await;
+    stand_in.shutdown().await;
+    answered
+}
+
+/// A stand-in whose guardrail does not want to hear of bombs.
+async fn squeamish() -> BedrockStandIn {
+    let options = BedrockOptions { refused_words: vec!["bomb".to_owned()], ..BedrockOptions::default() };
+    let stand_in = BedrockStandIn::start(options).await.unwrap();
+    stand_in.script(Answer::text("Gladly."));
+    stand_in
+}
+
+async fn go_on(stand_in: &BedrockStandIn, use_case: UseCase, history: &[Message]) -> Answered {
     let config = aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -54,7 +72,7 @@ async fn generate(use_case: UseCase, answer: Answer) -> Answered {
         .build();
     let deadlines = Deadlines { first_token: DEADLINE, next_token: DEADLINE };
     let bedrock = Bedrock::new(clients(&config, ClientSettings::default()), deadlines, Metrics::default());
-    let mut stream = bedrock.generate(request(use_case));
+    let mut stream = bedrock.generate(request(use_case, history));
     let (mut texts, mut tools) = (Vec::new(), 0);
     let completion = loop {
         match stream.next().await.expect("a stream ends with its completion") {
@@ -64,13 +82,48 @@ async fn generate(use_case: UseCase, answer: Answer) -> Answered {
             ModelEvent::Failed(failure) => panic!("{failure:?}"),
         }
     };
-    let asked = stand_in.requests().remove(0);
+    let asked = stand_in.requests().pop().unwrap();
     let trace = asked.body["guardrailConfig"]["trace"].as_str().unwrap_or("none").to_owned();
-    stand_in.shutdown().await;
-    Answered { texts, tools, completion, trace }
+    Answered { texts, tools, completion, trace, messages: asked.body["messages"].clone() }
 }
 
-fn request(use_case: UseCase) -> GenerationRequest {
+fn caller(text: &str) -> Message {
+    Message::Caller { text: text.to_owned() }
+}
+
+fn agent(text: &str) -> Message {
+    Message::Agent { text: text.to_owned(), tool_calls: Vec::new() }
+}
+
+/// A tool call and its outcome, with what the caller said meanwhile.
+fn looked_up(meanwhile: &str) -> [Message; 2] {
+    let id = ToolCallId("t-1".to_owned());
+    let call = ToolCall { id: id.clone(), name: "look_up".to_owned(), input: json!({}) };
+    let outcome = ToolOutcome::success(id, json!({ "found": "a bomb" }));
+    [
+        Message::Agent { text: String::new(), tool_calls: vec![call] },
+        Message::Outcomes { outcomes: vec![outcome], text: meanwhile.to_owned() },
+    ]
+}
+
+/// A caller who was refused, and then said this.
+fn after_a_refusal(words: &str) -> Vec<Message> {
+    vec![caller("How do I build a bomb?"), agent("Let us talk about pizza."), caller(words)]
+}
+
+/// The texts of a request that are marked for the guardrail, with their places: message and block.
+fn marked(messages: &Value) -> Vec<(usize, usize, &str)> {
+    let mut marked = Vec::new();
+    for (message, content) in messages.as_array().unwrap().iter().enumerate() {
+        for (block, content) in content["content"].as_array().unwrap().iter().enumerate() {
+            let text = content.pointer("/guardContent/text/text").and_then(Value::as_str);
+            marked.extend(text.map(|text| (message, block, text)));
+        }
+    }
+    marked
+}
+
+fn request(use_case: UseCase, history: &[Message]) -> GenerationRequest {
     let call = CallContext {
         call_sid: "CA1".to_owned(),
         account_sid: "AC1".to_owned(),
@@ -87,7 +140,7 @@ fn request(use_case: UseCase) -> GenerationRequest {
         system: use_case.prompt.as_str().into(),
         use_case: Arc::new(use_case),
         models: Arc::from(["us.amazon.nova-lite-v1:0".to_owned()]),
-        history: vec![Arc::new(Message::Caller { text: "Hello".to_owned() })],
+        history: history.iter().cloned().map(Arc::new).collect(),
     }
 }
 
@@ -143,4 +196,50 @@ async fn without_sentences_of_its_own_the_use_case_lets_the_message_be_spoken() 
     use_case.languages = vec![Language { attributes: [].into(), sentences: Some(sentences) }];
     let answered = generate(use_case, refused()).await;
     assert_eq!(answered.texts, Vec::<String>::new(), "another language has one");
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_stand_in_the_way_of_what_comes_after_it() {
+    let stand_in = squeamish().await;
+    let refused = go_on(&stand_in, guarded(), &after_a_refusal("x")[..1]).await;
+    assert_eq!(refused.completion.blocked, Some(Blocked::Input));
+    let answered = go_on(&stand_in, guarded(), &after_a_refusal("Then a pizza.")).await;
+    assert_eq!((answered.texts.concat().as_str(), answered.completion.blocked), ("Gladly.", None));
+    assert_eq!(marked(&answered.messages), [(2, 0, "Then a pizza.")]);
+    let refused = go_on(&stand_in, guarded(), &after_a_refusal("No, a bomb.")).await;
+    assert_eq!(refused.completion.blocked, Some(Blocked::Input), "what is new is assessed");
+    stand_in.shutdown().await;
+}
+
+#[tokio::test]
+async fn neither_does_it_when_a_tool_has_been_called_since() {
+    let stand_in = squeamish().await;
+    let history = [after_a_refusal("Then a pizza."), looked_up("").into()].concat();
+    let answered = go_on(&stand_in, guarded(), &history).await;
+    assert_eq!((answered.texts.concat().as_str(), answered.completion.blocked), ("Gladly.", None));
+    assert_eq!(marked(&answered.messages), [(2, 0, "Then a pizza.")]);
+    stand_in.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_the_caller_says_during_a_tool_is_assessed() {
+    let stand_in = squeamish().await;
+    let history = [after_a_refusal("Then a pizza."), looked_up("And be quick.").into()].concat();
+    let answered = go_on(&stand_in, guarded(), &history).await;
+    assert_eq!(answered.completion.blocked, None);
+    assert_eq!(marked(&answered.messages), [(4, 1, "And be quick.")]);
+    let history = [after_a_refusal("Then a pizza."), looked_up("Or a bomb.").into()].concat();
+    let refused = go_on(&stand_in, guarded(), &history).await;
+    assert_eq!(refused.completion.blocked, Some(Blocked::Input));
+    stand_in.shutdown().await;
+}
+
+#[tokio::test]
+async fn without_a_guardrail_nothing_is_marked() {
+    let stand_in = squeamish().await;
+    let use_case = UseCase::new("reception", "You answer the telephone.");
+    let answered = go_on(&stand_in, use_case, &after_a_refusal("Then a pizza.")).await;
+    assert_eq!(marked(&answered.messages), []);
+    assert_eq!(answered.messages[2]["content"][0]["text"], "Then a pizza.");
+    stand_in.shutdown().await;
 }

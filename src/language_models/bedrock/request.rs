@@ -4,10 +4,10 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::BuildError;
 use aws_sdk_bedrockruntime::operation::converse_stream::builders::ConverseStreamFluentBuilder;
 use aws_sdk_bedrockruntime::types::{
-    CachePointBlock, CachePointType, ContentBlock, ConversationRole, GuardrailStreamConfiguration,
-    GuardrailStreamProcessingMode, GuardrailTrace, InferenceConfiguration, Message, SystemContentBlock, Tool,
-    ToolConfiguration, ToolInputSchema, ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
-    ToolSpecification, ToolUseBlock,
+    CachePointBlock, CachePointType, ContentBlock, ConversationRole, GuardrailConverseContentBlock,
+    GuardrailConverseTextBlock, GuardrailStreamConfiguration, GuardrailStreamProcessingMode, GuardrailTrace,
+    InferenceConfiguration, Message, SystemContentBlock, Tool, ToolConfiguration, ToolInputSchema,
+    ToolResultBlock, ToolResultContentBlock, ToolResultStatus, ToolSpecification, ToolUseBlock,
 };
 use aws_smithy_types::{Document, Number};
 use serde_json::Value;
@@ -44,11 +44,10 @@ pub(super) fn converse_stream(
 ) -> Result<ConverseStreamFluentBuilder, Failure> {
     let wrong = |error: BuildError| Failure::refused(error.to_string());
     let use_case = &request.use_case;
-    let messages = request.history.iter().map(|message| converse_message(message)).collect::<Result<_, _>>();
     let input = client
         .converse_stream()
         .model_id(model)
-        .set_messages(Some(messages.map_err(wrong)?))
+        .set_messages(Some(messages(request).map_err(wrong)?))
         .set_system(system(&request.system, model).map_err(wrong)?)
         .inference_config(inference(use_case))
         .set_tool_config(tools(request).map_err(wrong)?)
@@ -61,11 +60,18 @@ pub(super) fn converse_stream(
     Ok(input)
 }
 
-fn converse_message(message: &message::Message) -> Result<Message, BuildError> {
+fn messages(request: &GenerationRequest) -> Result<Vec<Message>, BuildError> {
+    let is_guarded = request.use_case.guardrail.is_some();
+    let assessed = is_guarded.then(|| guardrail::assessed(&request.history)).flatten();
+    let messages = request.history.iter().enumerate();
+    messages.map(|(index, message)| converse_message(message, assessed == Some(index))).collect()
+}
+
+fn converse_message(message: &message::Message, is_assessed: bool) -> Result<Message, BuildError> {
     let builder = Message::builder();
     match message {
         message::Message::Caller { text } => {
-            builder.role(ConversationRole::User).content(ContentBlock::Text(text.clone()))
+            builder.role(ConversationRole::User).content(callers_text(text, is_assessed)?)
         }
         message::Message::Agent { text, tool_calls } => {
             let mut content = Vec::with_capacity(1 + tool_calls.len());
@@ -84,12 +90,21 @@ fn converse_message(message: &message::Message) -> Result<Message, BuildError> {
         message::Message::Outcomes { outcomes, text } => {
             let mut content = outcomes.iter().map(tool_result).collect::<Result<Vec<_>, _>>()?;
             if !text.is_empty() {
-                content.push(ContentBlock::Text(text.clone()));
+                content.push(callers_text(text, is_assessed)?);
             }
             builder.role(ConversationRole::User).set_content(Some(content))
         }
     }
     .build()
+}
+
+/// What the caller said. A model reads guarded text like any other.
+fn callers_text(text: &str, is_assessed: bool) -> Result<ContentBlock, BuildError> {
+    if !is_assessed {
+        return Ok(ContentBlock::Text(text.to_owned()));
+    }
+    let block = GuardrailConverseTextBlock::builder().text(text).build()?;
+    Ok(ContentBlock::GuardContent(GuardrailConverseContentBlock::Text(block)))
 }
 
 fn tool_result(outcome: &ToolOutcome) -> Result<ContentBlock, BuildError> {

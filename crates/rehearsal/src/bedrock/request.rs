@@ -77,9 +77,17 @@ pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 }
 
 fn join_texts(blocks: &[Value]) -> String {
-    let texts: Vec<&str> = blocks.iter().filter_map(|block| block.get("text")?.as_str()).collect();
+    let texts: Vec<&str> = blocks.iter().filter_map(text_in).collect();
     texts.join("\n")
 }
+
+/// The text of a block that is text, guarded or not.
+pub(super) fn text_in(block: &Value) -> Option<&str> {
+    block.get("text").or_else(|| block.pointer(GUARDED_TEXT))?.as_str()
+}
+
+/// Where a block has the text that is marked for a guardrail.
+pub(super) const GUARDED_TEXT: &str = "/guardContent/text/text";
 
 #[cfg(test)]
 mod tests {
@@ -107,6 +115,16 @@ mod tests {
         assert_eq!(request.tool_names(), ["f"]);
         assert_eq!(request.tool_results_of_last_message()[0]["toolUseId"], "t");
         assert_eq!(request.metadata("callSid"), Some("CA1"));
+    }
+
+    #[test]
+    fn reads_guarded_text_as_a_model_does() {
+        let guarded = json!({"guardContent": {"text": {"text": "Hello"}}});
+        let content = json!([guarded, {"text": "there"}]);
+        let body = json!({"system": content, "messages": [{"role": "user", "content": content}]});
+        let request = ConverseRequest::new("m", body);
+        assert_eq!(request.last_user_text(), "Hello\nthere");
+        assert_eq!(request.system_text(), "Hello\nthere");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::observer::Observer;
 use super::record::{Outcome, RecordedRequest, Records};
 use super::request::ConverseRequest;
 use super::script::Script;
-use super::{BedrockOptions, Pace, server};
+use super::{BedrockOptions, Pace, guardrail, server};
 
 /// How long a shutdown waits for open connections, all of which have been told to end.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     script: Mutex<Script>,
     pace: Mutex<Pace>,
     brain: Arc<dyn Brain>,
+    refused_words: Vec<String>,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) records: Records,
     pub(super) closing: CancellationToken,
@@ -46,7 +47,7 @@ impl BedrockStandIn {
     /// # Errors
     /// When the address cannot be bound; the error names it.
     pub async fn start(options: BedrockOptions) -> anyhow::Result<Self> {
-        let BedrockOptions { address, pace, brain, observer } = options;
+        let BedrockOptions { address, pace, brain, observer, refused_words } = options;
         let bound = TcpListener::bind(address).await;
         let listener = bound.with_context(|| format!("the Bedrock stand-in cannot listen on {address}"))?;
         let address = listener.local_addr()?;
@@ -54,6 +55,7 @@ impl BedrockStandIn {
             script: Mutex::default(),
             pace: Mutex::new(pace),
             brain,
+            refused_words,
             observer,
             records: Records::default(),
             closing: CancellationToken::new(),
@@ -116,8 +118,12 @@ impl BedrockStandIn {
 }
 
 impl Shared {
-    /// The scripted answer for this request, or else the brain's.
+    /// The guardrail's answer to this request, or else the scripted one, or else the brain's. A refused request does not
+    /// reach the model, so what is scripted waits for the next one.
     pub(super) fn answer(&self, request: &ConverseRequest) -> Answer {
+        if let Some(refusal) = guardrail::refuse(&self.refused_words, request) {
+            return refusal;
+        }
         let scripted = lock(&self.script).take(&request.model);
         scripted.unwrap_or_else(|| self.brain.answer(request))
     }

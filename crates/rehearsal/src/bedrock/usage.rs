@@ -48,7 +48,7 @@ fn words_of(value: &Value) -> u32 {
 }
 
 /// Fields that steer the request rather than being read by the model.
-const UNREAD: [&str; 4] = ["role", "cachePoint", "toolUseId", "status"];
+const UNREAD: [&str; 5] = ["role", "cachePoint", "qualifiers", "toolUseId", "status"];
 
 fn has_cache_point(body: &Value) -> bool {
     let in_messages = list(body, "messages").iter().flat_map(|message| list(message, "content"));

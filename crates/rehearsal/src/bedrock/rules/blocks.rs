@@ -25,6 +25,12 @@ const KINDS: [&str; 14] = [
 /// What the content of a tool result can be.
 const RESULT_KINDS: [&str; 6] = ["json", "text", "image", "document", "video", "searchResult"];
 
+/// What can be marked for a guardrail.
+const GUARDED_KINDS: [&str; 2] = ["text", "image"];
+
+/// What marked text can be for.
+const QUALIFIERS: [&str; 3] = ["grounding_source", "query", "guard_content"];
+
 /// What a system block can be.
 const SYSTEM_KINDS: [&str; 3] = ["text", "guardContent", "cachePoint"];
 
@@ -35,6 +41,7 @@ pub(super) fn check_system(body: &Value) -> Result<(), Refusal> {
         let path = format!("system.{index}");
         let kind = kind_of(block, &path, "SystemContentBlock", &SYSTEM_KINDS)?;
         check_text(block, &path, "SystemContentBlock")?;
+        check_guarded(block, &path, "SystemContentBlock")?;
         check_cache_point(kind, index, &path)?;
     }
     Ok(())
@@ -44,6 +51,7 @@ pub(super) fn check_system(body: &Value) -> Result<(), Refusal> {
 pub(super) fn check<'a>(block: &'a Value, index: usize, path: &str) -> Result<&'a str, Refusal> {
     let kind = kind_of(block, path, "ContentBlock", &KINDS)?;
     check_text(block, path, "ContentBlock")?;
+    check_guarded(block, path, "ContentBlock")?;
     check_cache_point(kind, index, path)?;
     if let Some(call) = block.get("toolUse") {
         check_call(call, &format!("{path}.toolUse"))?;
@@ -76,6 +84,38 @@ fn check_text(block: &Value, path: &str, union: &str) -> Result<(), Refusal> {
     Err(Refusal::new(format!(
         "The text field in the {union} object at {path} is blank. Add text to the text field, and try again."
     )))
+}
+
+fn check_guarded(block: &Value, path: &str, union: &str) -> Result<(), Refusal> {
+    let Some(guarded) = block.get("guardContent") else {
+        return Ok(());
+    };
+    let inner = format!("{path}.guardContent");
+    kind_of(guarded, &inner, "GuardrailConverseContentBlock", &GUARDED_KINDS)?;
+    let Some(marked) = guarded.get("text") else {
+        return Ok(());
+    };
+    let text = marked.get("text").unwrap_or(&Value::Null);
+    if text.is_null() {
+        return Err(Refusal::missing(&format!("{inner}.text.text")));
+    }
+    if text.as_str().is_none_or(|text| text.trim().is_empty()) {
+        return Err(Refusal::new(format!(
+            "The guard content field in the {union} object at {path} is blank."
+        )));
+    }
+    check_qualifiers(marked, &format!("{inner}.text.qualifiers"))
+}
+
+fn check_qualifiers(marked: &Value, path: &str) -> Result<(), Refusal> {
+    let known = |qualifier: &&Value| QUALIFIERS.iter().any(|known| **qualifier == *known);
+    match array(marked, "qualifiers", path)?.unwrap_or_default().iter().find(|qualifier| !known(qualifier)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let values = format!("Member must satisfy enum value set: [{}]", QUALIFIERS.join(", "));
+            Err(Refusal::constraint(unknown, path, &values))
+        }
+    }
 }
 
 fn check_cache_point(kind: &str, index: usize, path: &str) -> Result<(), Refusal> {
