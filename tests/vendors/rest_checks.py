@@ -1,4 +1,4 @@
-"""The stand-in of Twilio's REST API is one to Twilio's own client, which sees the service's calls begin and end."""
+"""The stand-in of Twilio's REST API is one to Twilio's own client, which sees our calls begin and end."""
 
 import requests
 from twilio.base.exceptions import TwilioRestException
