@@ -41,8 +41,8 @@ impl Conversation {
             Effect::HandOff { handoff_data } => ending(turn, EndReason::HandedOff { handoff_data }),
             Effect::SendDigits { digits } => goes_on(actions, Action::SendDigits { digits }),
             Effect::Play { source } => {
-                self.quiet.recording_plays(now);
-                goes_on(actions, Action::Play { source })
+                self.play(now, source, actions);
+                Aftermath::GoesOn
             }
             Effect::SwitchLanguage { code } => match self.switch_language(&code, actions) {
                 Ok(()) => Aftermath::GoesOn,

@@ -218,21 +218,25 @@ impl Conversation {
     fn converse(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::CallerSaid { text, language } => {
-                self.quiet.caller_paused();
+                self.quiet.caller_was_understood();
                 self.act_on_keys(now, actions);
-                if !text.trim().is_empty() {
+                if text.trim().is_empty() {
+                    self.hold_terminal_runs(now);
+                } else {
                     self.follow_language(language.as_deref(), actions);
                     self.caller_said(now, &text, actions);
                 }
             }
             // Who interrupted is still speaking: their words come when they have finished.
             Event::CallerSpeaking => {
-                self.quiet.caller_speaks_until(now + LONGEST_UTTERANCE);
+                self.quiet.caller_speaks(now);
                 self.move_interruption(now + LONGEST_UTTERANCE);
+                self.hold_terminal_runs(now);
             }
             Event::CallerPaused => {
-                self.quiet.caller_paused();
+                self.quiet.caller_paused(now);
                 self.move_interruption(now);
+                self.hold_terminal_runs(now);
             }
             Event::CallerInterrupted { heard } => {
                 self.interrupt(now, &heard, actions);
@@ -241,6 +245,7 @@ impl Conversation {
             Event::KeyPressed { key } => {
                 self.quiet.caller_acted();
                 self.key_pressed(now, key, actions);
+                self.hold_terminal_runs(now);
             }
             Event::Played { text } => {
                 self.voice.played(now, &text);
