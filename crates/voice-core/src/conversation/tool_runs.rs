@@ -71,6 +71,15 @@ enum RunState {
     Settled(ToolOutcome),
 }
 
+/// How a run is settled without having told its outcome.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    /// Decided here.
+    NotDone(&'static str),
+    /// It had begun, and may have had an effect.
+    Unknown(&'static str),
+}
+
 /// Silence during a tool run that a caller bears without a word.
 const FILLER_AFTER: Duration = Duration::from_millis(1500);
 
@@ -97,17 +106,21 @@ impl ToolRuns {
         RunId { generation: self.generation, call: call.id.clone() }
     }
 
-    /// Settles every run for which `reason` has something to say, and cancels those that have started.
-    fn settle(&mut self, actions: &mut Vec<Action>, reason: impl Fn(&RunState) -> Option<&'static str>) {
+    /// Settles every run on which there is a verdict, and cancels those that have started.
+    fn settle(&mut self, actions: &mut Vec<Action>, verdict: impl Fn(&RunState) -> Option<Verdict>) {
         let generation = self.generation;
         for run in &mut self.runs {
-            let Some(reason) = reason(&run.state) else {
+            let Some(verdict) = verdict(&run.state) else {
                 continue;
             };
             if let RunState::Running { .. } = run.state {
                 actions.push(Action::CancelTool { run: RunId { generation, call: run.call.id.clone() } });
             }
-            run.state = RunState::Settled(ToolOutcome::error(run.call.id.clone(), reason));
+            let id = run.call.id.clone();
+            run.state = RunState::Settled(match verdict {
+                Verdict::NotDone(reason) => ToolOutcome::error(id, reason),
+                Verdict::Unknown(reason) => ToolOutcome::unknown(id, reason),
+            });
         }
     }
 
@@ -255,7 +268,8 @@ impl Conversation {
         runs.words.push_str(text.trim());
         runs.then = Then::Answer;
         runs.settle(actions, |state| {
-            matches!(state, RunState::Held { .. }).then_some("Not done: the caller went on speaking.")
+            matches!(state, RunState::Held { .. })
+                .then_some(Verdict::NotDone("Not done: the caller went on speaking."))
         });
         self.go_on_when_settled(now, actions);
     }
@@ -267,9 +281,9 @@ impl Conversation {
         };
         runs.then = Then::Listen;
         runs.settle(actions, |state| match state {
-            RunState::Held { .. } => Some("Not done: the caller interrupted."),
+            RunState::Held { .. } => Some(Verdict::NotDone("Not done: the caller interrupted.")),
             RunState::Running { tool, .. } if tool.on_interrupt == OnInterrupt::Cancel => {
-                Some("Cancelled: the caller interrupted.")
+                Some(Verdict::NotDone("Cancelled: the caller interrupted."))
             }
             RunState::Running { .. } | RunState::Settled(_) => None,
         });
@@ -284,7 +298,7 @@ impl Conversation {
         };
         runs.settle(actions, |state| match state {
             RunState::Running { deadline, .. } if *deadline <= now => {
-                Some("The tool took too long. Whether it had an effect is not known.")
+                Some(Verdict::Unknown("The tool took too long. Whether it had an effect is not known."))
             }
             _ => None,
         });
@@ -321,13 +335,16 @@ impl Conversation {
         };
         runs.settle(actions, |state| match state {
             RunState::Running { tool, .. } if tool.on_interrupt == OnInterrupt::Finish => None,
-            RunState::Held { .. } | RunState::Running { .. } => Some("Not done: the call ended."),
+            RunState::Running { .. } => {
+                Some(Verdict::Unknown("Broken off: the call ended. Whether it had an effect is not known."))
+            }
+            RunState::Held { .. } => Some(Verdict::NotDone("Not done: the call ended.")),
             RunState::Settled(_) => None,
         });
         let outcomes = runs.runs.drain(..).map(|run| match run.state {
             RunState::Settled(outcome) => outcome,
             RunState::Held { .. } | RunState::Running { .. } => {
-                ToolOutcome::error(run.call.id, "The call ended before the outcome was known.")
+                ToolOutcome::unknown(run.call.id, "The call ended before the outcome was known.")
             }
         });
         let (outcomes, words) = (outcomes.collect(), std::mem::take(&mut runs.words));

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{FILLER_AFTER, Farewell, Filler, Run, RunState, Then, start};
+use super::{FILLER_AFTER, Farewell, Filler, Run, RunState, Then, Verdict, start};
 use crate::conversation::closing::LAST_WORD;
 use crate::conversation::{Action, Conversation, Phase, WORDS_FOLLOW};
 use crate::message::{OutcomeStatus, RunId};
@@ -94,7 +94,8 @@ impl Conversation {
         let failed = |run: &Run| matches!(&run.state, RunState::Settled(outcome) if outcome.status == OutcomeStatus::Error);
         if runs.runs.iter().any(failed) {
             runs.settle(actions, |state| {
-                matches!(state, RunState::Held { .. }).then_some("Not done: another tool failed.")
+                matches!(state, RunState::Held { .. })
+                    .then_some(Verdict::NotDone("Not done: another tool failed."))
             });
         }
     }
