@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use crate::history::History;
 use crate::message::{GenerationId, Message};
-use crate::ports::Spent;
+use crate::ports::{Spent, SpokenLanguage};
 use crate::use_case::UseCase;
 use closing::Closing;
 pub use event::{Action, EndReason, Event};
@@ -81,7 +81,7 @@ pub enum Opening {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Background {
     /// The language that the conversation went on in, if it was changed.
-    pub language: Option<String>,
+    pub language: Option<SpokenLanguage>,
     /// The caller has proved who they are.
     pub verified: bool,
     pub spent: Spent,
