@@ -45,6 +45,7 @@ use keypad::Keypad;
 use language::Tongue;
 use limits::Limits;
 use silence::Quiet;
+pub use tool_runs::TOOL_OVERTIME;
 use tool_runs::ToolRuns;
 use voice::Voice;
 
@@ -147,7 +148,7 @@ impl Conversation {
         if self.limits.have_begun() {
             return;
         }
-        self.begin_limits(now);
+        self.begin_limits(now, &opening);
         self.voice.begin(now);
         self.resume_language(actions);
         if !self.end_in_time(now, actions) {

@@ -80,6 +80,9 @@ enum Verdict {
     Unknown(&'static str),
 }
 
+/// Whoever runs a tool keeps its time-out, and tells, counts and logs that it was missed. Only when nothing is heard of the
+/// run for this much longer is it given up here.
+pub const TOOL_OVERTIME: Duration = Duration::from_millis(250);
 /// Silence during a tool run that a caller bears without a word.
 const FILLER_AFTER: Duration = Duration::from_millis(1500);
 
@@ -373,7 +376,7 @@ impl Conversation {
 }
 
 fn start(run: RunId, call: &ToolCall, tool: Arc<Tool>, now: Instant, actions: &mut Vec<Action>) -> RunState {
-    let deadline = now + tool.timeout;
+    let deadline = now + tool.timeout + TOOL_OVERTIME;
     actions.push(Action::StartTool { run, tool: Arc::clone(&tool), input: call.input.clone() });
     RunState::Running { tool, deadline }
 }
