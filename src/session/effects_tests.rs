@@ -7,7 +7,9 @@ use std::time::Duration;
 use regex::Regex;
 use serde_json::{Value, json};
 use voice_core::message::{Message, ToolOutcome};
-use voice_core::ports::{BoxFuture, Effect, ModelEvent, SessionChange, ToolRequest, ToolResult, ToolRunner};
+use voice_core::ports::{
+    BoxFuture, Effect, ModelEvent, SessionChange, SpokenLanguage, ToolRequest, ToolResult, ToolRunner,
+};
 use voice_core::use_case::{Handler, Keep, Language, MaxDuration, Storage, Tool, UseCase};
 
 use super::PreparedCall;
@@ -68,7 +70,8 @@ async fn keys_recordings_and_languages_go_out_in_their_order() {
     assert_eq!(stage.next_json().await, language);
     assert_eq!(stage.next_json().await, said("Hecho.", true));
     let (store, _) = stage.end().await;
-    assert_eq!(*store.changes.lock().unwrap(), [SessionChange::Language("es-US".to_owned())]);
+    let spanish = SpokenLanguage { code: "es-US".to_owned(), heard: true };
+    assert_eq!(*store.changes.lock().unwrap(), [SessionChange::Language(spanish)]);
 }
 
 #[tokio::test(start_paused = true)]

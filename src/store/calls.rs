@@ -14,7 +14,7 @@ use voice_core::history::Sequence;
 use voice_core::message::Message;
 use voice_core::ports::{
     BoxFuture, CallStore, Claim, GenerationReport, Journaled, JournaledTurn, KnownSession, Ownership,
-    Session, SessionChange, StoreError, StoreErrorKind,
+    Session, SessionChange, SpokenLanguage, StoreError, StoreErrorKind,
 };
 
 use super::chat::{from_chat, to_chat};
@@ -170,17 +170,22 @@ impl CallStore for DynamoDbStore {
         change: SessionChange,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let (attribute, value) = match change {
-                SessionChange::UseCase(name) => ("useCase", text(name)),
-                SessionChange::Language(code) => ("language", text(code)),
-                SessionChange::Verified => ("verified", AttributeValue::Bool(true)),
+            let update = self.update_session(call_sid);
+            let update = match change {
+                SessionChange::UseCase(name) => update
+                    .update_expression("SET useCase = :name")
+                    .expression_attribute_values(":name", text(name)),
+                SessionChange::Language(SpokenLanguage { code, heard }) => update
+                    .update_expression("SET #language = :code, languageHeard = :heard")
+                    .expression_attribute_names("#language", "language")
+                    .expression_attribute_values(":code", text(code))
+                    .expression_attribute_values(":heard", AttributeValue::Bool(heard)),
+                SessionChange::Verified => update
+                    .update_expression("SET verified = :yes")
+                    .expression_attribute_values(":yes", AttributeValue::Bool(true)),
             };
-            let result = self
-                .update_session(call_sid)
-                .update_expression("SET #attribute = :value")
+            let result = update
                 .condition_expression("epoch = :epoch")
-                .expression_attribute_names("#attribute", attribute)
-                .expression_attribute_values(":value", value)
                 .expression_attribute_values(":epoch", number(epoch))
                 .send()
                 .await;

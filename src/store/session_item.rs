@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use voice_core::ports::{Direction, KnownSession, Session};
+use voice_core::ports::{Direction, KnownSession, Session, SpokenLanguage};
 use voice_core::private::Private;
 
 use super::{DynamoDbStore, Item, expire_at, number, text};
@@ -60,9 +60,14 @@ pub(super) fn known(item: &Item) -> KnownSession {
         to: Private::new(field("called")),
         direction: if is_outbound { Direction::Outbound } else { Direction::Inbound },
         variables: Private::new(to_variables(item)),
-        language: filled(item, "language"),
-        verified: item.get("verified").and_then(|value| value.as_bool().ok()).copied().unwrap_or_default(),
+        language: filled(item, "language")
+            .map(|code| SpokenLanguage { code, heard: is_set(item, "languageHeard") }),
+        verified: is_set(item, "verified"),
     }
+}
+
+fn is_set(item: &Item, name: &str) -> bool {
+    item.get(name).and_then(|value| value.as_bool().ok()).copied().unwrap_or_default()
 }
 
 fn filled(item: &Item, name: &str) -> Option<String> {

@@ -40,8 +40,8 @@ const WINDOW: usize = 400;
 impl History {
     /// Rebuilds it from a journal. Messages that break the rules (a crash may leave some) are mended.
     ///
-    /// `recorded` are the outcomes of tool runs that completed, perhaps after the session that started them was gone:
-    /// they are better than what that session could say of them.
+    /// `recorded` are the outcomes of tool runs that completed, perhaps after the session that started them was gone. They
+    /// stand in for what that session did not know; what it did know, or decided, it has told the model.
     pub fn restore(
         records: impl IntoIterator<Item = (Sequence, Option<Message>)>,
         recorded: &[ToolOutcome],
@@ -62,7 +62,10 @@ impl History {
                     }
                 }
                 Some(Message::Outcomes { outcomes, text }) => {
-                    let known = |outcome: ToolOutcome| recorded_for(recorded, &outcome.id).unwrap_or(outcome);
+                    let known = |outcome: ToolOutcome| match recorded_for(recorded, &outcome.id) {
+                        Some(recorded) if outcome.is_unknown() => recorded,
+                        _ => outcome,
+                    };
                     history.push_outcomes(outcomes.into_iter().map(known).collect(), &text);
                 }
             }
@@ -165,7 +168,7 @@ impl History {
             .into_iter()
             .map(|call| match outcomes.iter().position(|outcome| outcome.id == call.id) {
                 Some(index) => outcomes.swap_remove(index),
-                None => ToolOutcome::error(call.id, "The outcome of this run is not known."),
+                None => ToolOutcome::unknown(call.id, "The outcome of this run is not known."),
             })
             .collect();
         self.push(Message::Outcomes { outcomes, text: words.trim().to_owned() });
@@ -345,7 +348,7 @@ mod tests {
     fn an_outcome_that_came_after_the_session_was_gone_is_remembered() {
         let placed = ToolOutcome::success(call("a").id, json!({"placed": true}));
         let asked = Message::Agent { text: String::new(), tool_calls: vec![call("a")] };
-        let lost = ToolOutcome::error(call("a").id, "The call ended before the outcome was known.");
+        let lost = ToolOutcome::unknown(call("a").id, "The call ended before the outcome was known.");
         let told = Message::Outcomes { outcomes: vec![lost], text: "Hello?".to_owned() };
         for records in [
             vec![(0, Some(caller("Order."))), (1, Some(asked.clone())), (2, Some(told))],
@@ -356,6 +359,17 @@ mod tests {
                 matches!(history.last(), Some(Message::Outcomes { outcomes, .. }) if outcomes[0] == placed)
             );
         }
+    }
+
+    #[test]
+    fn what_the_session_decided_of_a_run_stays() {
+        let asked = Message::Agent { text: String::new(), tool_calls: vec![call("a")] };
+        let decided = ToolOutcome::error(call("a").id, "Not done: the caller went on speaking.");
+        let told = Message::Outcomes { outcomes: vec![decided.clone()], text: String::new() };
+        let records = [(0, Some(caller("A person."))), (1, Some(asked)), (2, Some(told))];
+        let transferred = ToolOutcome::success(call("a").id, json!({"transferred": true}));
+        let history = History::restore(records, &[transferred]);
+        assert!(matches!(history.last(), Some(Message::Outcomes { outcomes, .. }) if outcomes[0] == decided));
     }
 
     #[test]

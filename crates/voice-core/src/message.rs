@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Identifies one run of the model within a call. Events of a cancelled generation are stale and are dropped, which is
 /// what makes an interruption free of races.
@@ -77,6 +77,9 @@ pub enum OutcomeStatus {
     Error,
 }
 
+/// The field of an outcome that says whether it is known what the run has done. No text, so that no pattern masks it.
+const KNOWN: &str = "outcomeKnown";
+
 impl ToolOutcome {
     pub fn success(id: ToolCallId, content: Value) -> Self {
         Self { id, status: OutcomeStatus::Success, content }
@@ -84,6 +87,18 @@ impl ToolOutcome {
 
     /// An outcome that tells the model, in words, why there is no result.
     pub fn error(id: ToolCallId, reason: impl Into<String>) -> Self {
-        Self { id, status: OutcomeStatus::Error, content: serde_json::json!({ "error": reason.into() }) }
+        Self { id, status: OutcomeStatus::Error, content: json!({ "error": reason.into() }) }
+    }
+
+    /// An outcome that tells the model, in words, why nobody knows what the run has done. Whoever learns it later may put
+    /// the true outcome in its place.
+    pub fn unknown(id: ToolCallId, reason: impl Into<String>) -> Self {
+        let content = json!({ "error": reason.into(), KNOWN: false });
+        Self { id, status: OutcomeStatus::Error, content }
+    }
+
+    /// Whether it was made by [`Self::unknown`], in this process or another.
+    pub fn is_unknown(&self) -> bool {
+        self.status == OutcomeStatus::Error && self.content.get(KNOWN) == Some(&Value::Bool(false))
     }
 }

@@ -5,10 +5,11 @@
 //! punctuation are reported loosely. It does not know who speaks next.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::history::Sequence;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Playback {
     /// Sent and not completely heard, oldest first.
     pieces: VecDeque<Piece>,
@@ -16,20 +17,39 @@ pub struct Playback {
     last_clause: String,
 }
 
-#[derive(Debug)]
-struct Piece {
-    /// The agent's message that it belongs to; none for what is not part of the dialogue (greeting, filler).
+enum Piece {
+    Words(Words),
+    /// It is over when something behind it was heard; its own end is not reported.
+    Recording,
+}
+
+struct Words {
+    /// The agent's message that they belong to; none for what is not part of the dialogue (greeting, filler).
     message: Option<Sequence>,
     text: String,
     /// Bytes of `text` that were heard.
     heard: usize,
 }
 
+impl fmt::Debug for Playback {
+    /// Leaves out the words.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Playback").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
+
 /// A message of which the caller heard only the beginning.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Cut {
     pub message: Sequence,
     pub heard: String,
+}
+
+impl fmt::Debug for Cut {
+    /// Leaves out the words.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cut").field("message", &self.message).finish_non_exhaustive()
+    }
 }
 
 /// A fragment shorter than this many letters is not searched for beyond the place where it must be.
@@ -39,19 +59,36 @@ impl Playback {
     /// Adds text that was sent to be spoken.
     pub fn push(&mut self, message: Option<Sequence>, text: &str) {
         match self.pieces.back_mut() {
-            Some(piece) if piece.message == message => piece.text.push_str(text),
-            _ => self.pieces.push_back(Piece { message, text: text.to_owned(), heard: 0 }),
+            Some(Piece::Words(words)) if words.message == message => words.text.push_str(text),
+            _ => self.pieces.push_back(Piece::Words(Words { message, text: text.to_owned(), heard: 0 })),
         }
     }
 
-    /// Whether everything that was sent has been heard.
+    /// Adds a recording, which is played behind what was sent before.
+    pub fn push_recording(&mut self) {
+        self.pieces.push_back(Piece::Recording);
+    }
+
+    /// Whether everything that was sent has been heard. A recording that comes last never has, as far as is known here.
     pub fn is_idle(&self) -> bool {
-        self.pieces.iter().all(|piece| letters(&piece.text[piece.heard..]).next().is_none())
+        self.pieces.iter().all(Piece::is_heard)
     }
 
     /// Characters not heard yet, in bytes; spaces around them do not count.
     pub fn remaining(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.text[piece.heard..].trim().len()).sum()
+        self.pieces.iter().map(|piece| piece.unheard().trim().len()).sum()
+    }
+
+    /// How many recordings may not be over yet.
+    pub fn recordings(&self) -> u32 {
+        let recordings = self.pieces.iter().filter(|piece| matches!(piece, Piece::Recording)).count();
+        u32::try_from(recordings).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no words are behind a recording that may not be over yet.
+    pub fn ends_with_recording(&self) -> bool {
+        let last = self.pieces.iter().rev().find(|piece| !piece.is_heard());
+        matches!(last, Some(Piece::Recording))
     }
 
     /// A clause was played to its end.
@@ -86,9 +123,10 @@ impl Playback {
         let pieces = std::mem::take(&mut self.pieces);
         let mut cuts: Vec<Cut> = Vec::new();
         for piece in pieces {
-            let Some(message) = piece.message else { continue };
-            if letters(&piece.text[piece.heard..]).next().is_some() {
-                cuts.push(Cut { message, heard: piece.text[..piece.heard].to_owned() });
+            if let Piece::Words(Words { message: Some(message), text, heard }) = &piece
+                && !piece.is_heard()
+            {
+                cuts.push(Cut { message: *message, heard: text[..*heard].to_owned() });
             }
         }
         cuts
@@ -116,19 +154,44 @@ impl Playback {
     /// Letters and digits not heard yet: piece, byte, lower-case letter.
     fn unheard(&self) -> impl Iterator<Item = (usize, usize, char)> {
         self.pieces.iter().enumerate().flat_map(|(index, piece)| {
-            letters(&piece.text[piece.heard..]).map(move |(byte, letter)| (index, piece.heard + byte, letter))
+            let heard = piece.heard();
+            letters(piece.unheard()).map(move |(byte, letter)| (index, heard + byte, letter))
         })
     }
 
     /// Marks everything up to `end` as heard, with the punctuation that clings to it.
     fn advance(&mut self, (piece, byte): (usize, usize)) {
         self.pieces.drain(..piece);
-        let Some(first) = self.pieces.front_mut() else {
+        let Some(Piece::Words(first)) = self.pieces.front_mut() else {
             return;
         };
         let mut rest = first.text[byte..].char_indices().skip(1);
         let end = rest.find(|(_, character)| character.is_alphanumeric() || character.is_whitespace());
         first.heard = end.map_or(first.text.len(), |(offset, _)| byte + offset);
+    }
+}
+
+impl Piece {
+    /// Bytes of the text that were heard.
+    const fn heard(&self) -> usize {
+        match self {
+            Self::Words(words) => words.heard,
+            Self::Recording => 0,
+        }
+    }
+
+    fn unheard(&self) -> &str {
+        match self {
+            Self::Words(words) => &words.text[words.heard..],
+            Self::Recording => "",
+        }
+    }
+
+    fn is_heard(&self) -> bool {
+        match self {
+            Self::Words(_) => letters(self.unheard()).next().is_none(),
+            Self::Recording => false,
+        }
     }
 }
 
@@ -211,6 +274,25 @@ mod tests {
         playback.played("été");
         assert!(playback.is_idle());
         assert_eq!(playback.interrupted("five"), []);
+    }
+
+    #[test]
+    fn a_recording_is_over_when_something_behind_it_was_heard() {
+        let mut playback = Playback::default();
+        playback.push(Some(1), "Listen.");
+        playback.push_recording();
+        playback.played("Listen.");
+        assert_eq!(
+            (playback.is_idle(), playback.remaining(), playback.ends_with_recording()),
+            (false, 0, true)
+        );
+        playback.push(Some(2), "That was it.");
+        assert!(!playback.ends_with_recording());
+        playback.played("That");
+        assert_eq!(playback.recordings(), 0);
+        playback.push_recording();
+        assert_eq!(playback.interrupted(""), [cut(2, "That")]);
+        assert!(playback.is_idle(), "the carrier drops recordings too");
     }
 
     #[test]

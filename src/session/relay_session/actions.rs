@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{Sink, SinkExt, Stream};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, info};
-use voice_core::conversation::{Action, EndReason, Event};
+use voice_core::conversation::{Action, EndReason, Event, TOOL_OVERTIME};
 use voice_core::history::Record;
 use voice_core::message::{GenerationId, RunId, ToolOutcome};
 use voice_core::ports::{GenerationReport, GenerationRequest, JournaledTurn, ToolRequest, ToolResult};
@@ -86,7 +86,7 @@ where
     }
 
     fn start_tool(&mut self, run: RunId, tool: Arc<Tool>, input: serde_json::Value) {
-        let deadline = tool.timeout;
+        let deadline = tool.timeout + TOOL_OVERTIME;
         let (call, owner) = (Arc::clone(&self.call.context), Arc::clone(&self.ports.owner));
         let use_case = Arc::clone(&self.call.use_case);
         let request = ToolRequest { run: run.clone(), tool, input, call, use_case, owner };
@@ -98,7 +98,7 @@ where
         let task = async move {
             // The core counts the same time; this holds when the call is over and the core with it.
             let result = timeout(deadline, running).await.unwrap_or_else(|_| ToolResult {
-                outcome: ToolOutcome::error(run.call.clone(), "The tool took too long."),
+                outcome: ToolOutcome::unknown(run.call.clone(), "The tool took too long."),
                 effect: None,
             });
             // The call may be over.

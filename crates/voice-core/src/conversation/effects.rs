@@ -41,8 +41,8 @@ impl Conversation {
             Effect::HandOff { handoff_data } => ending(turn, EndReason::HandedOff { handoff_data }),
             Effect::SendDigits { digits } => goes_on(actions, Action::SendDigits { digits }),
             Effect::Play { source } => {
-                self.quiet.recording_plays(now);
-                goes_on(actions, Action::Play { source })
+                self.play(now, source, actions);
+                Aftermath::GoesOn
             }
             Effect::SwitchLanguage { code } => match self.switch_language(&code, actions) {
                 Ok(()) => Aftermath::GoesOn,
@@ -61,11 +61,13 @@ impl Conversation {
 
     /// Goes on with the same dialogue as somebody else.
     fn change_use_case(&mut self, now: Instant, use_case: Arc<UseCase>, actions: &mut Vec<Action>) {
+        let spoken = self.language().to_owned();
         self.use_case = Arc::clone(&use_case);
         self.change_limits(now);
         let name = use_case.name.clone();
         actions.push(Action::ChangeUseCase(use_case));
         actions.push(Action::Remember(SessionChange::UseCase(name)));
+        self.keep_language(&spoken, actions);
     }
 }
 

@@ -115,6 +115,131 @@ fn keys_and_recordings_go_to_the_carrier() {
     assert_eq!(stage.effect(0, "b", Effect::Play { source }).actions, expected);
 }
 
+fn music() -> Effect {
+    Effect::Play { source: "https://example.com/a.mp3".to_owned() }
+}
+
+/// The caller has asked for music, which plays, and says goodbye.
+fn music_plays() -> Stage {
+    let mut stage = Stage::with(helpdesk());
+    stage.say("Music!").text(0, "Listen.").call(0, "a", "order", "{}").finish(0).effect(0, "a", music());
+    stage.say("Bye.");
+    stage
+}
+
+#[test]
+fn a_call_does_not_end_in_the_middle_of_a_recording() {
+    let mut stage = music_plays();
+    stage.text(2, "Goodbye then.").call(2, "b", "end_call", "{}").finish(2);
+    stage.played("Listen.");
+    assert_eq!(stage.wait(60_000).tools_started(), [], "the words before it say nothing of its end");
+    stage.played("Goodbye then.");
+    assert_eq!(stage.wait(300).tools_started(), [run(2, "b")]);
+}
+
+#[test]
+fn a_goodbye_that_is_not_reported_waits_as_long_as_a_recording_may_last() {
+    let mut stage = music_plays();
+    stage.played("Listen.").text(2, "Bye then").call(2, "b", "end_call", "{}").finish(2);
+    assert_eq!(stage.wait(60_000).tools_started(), [], "the goodbye takes a second behind it");
+    assert_eq!(stage.wait(5_000).tools_started(), [run(2, "b")]);
+}
+
+#[test]
+fn a_recording_of_the_last_message_gets_a_goodbye_behind_it() {
+    let mut stage = Stage::with(helpdesk());
+    stage.say("Bye.").text(0, "Listen.").call(0, "a", "order", "{}").call(0, "b", "end_call", "{}").finish(0);
+    stage.played("Listen.").effect(0, "a", music());
+    assert_eq!(stage.wait(300).spoken(), "Goodbye.", "whose end is reported, unlike that of the recording");
+    assert_eq!(stage.wait(20_000).tools_started(), []);
+    stage.played("Goodbye.");
+    assert_eq!(stage.wait(300).tools_started(), [run(0, "b")]);
+}
+
+#[test]
+fn a_terminal_tool_without_a_goodbye_waits_for_the_recording() {
+    let mut use_case = use_case();
+    let mut booking = tool("book");
+    booking.terminal = true;
+    use_case.tools.push(Arc::new(booking));
+    let mut stage = Stage::with(use_case);
+    stage.say("Book it.").call(0, "a", "order", "{}").call(0, "b", "book", "{}").finish(0);
+    stage.effect(0, "a", music());
+    assert_eq!(stage.wait(59_999).tools_started(), []);
+    assert_eq!(stage.wait(1).tools_started(), [run(0, "b")]);
+}
+
+#[test]
+fn the_limit_is_said_behind_a_recording() {
+    let mut use_case = use_case();
+    use_case.budget.duration = Some(Duration::from_secs(10));
+    let mut stage = Stage::with(use_case);
+    stage.say("Music!").text(0, "Listen.").call(0, "a", "order", "{}").finish(0).effect(0, "a", music());
+    stage.wait(10_000);
+    let limit = stage.spoken();
+    assert_eq!(stage.played("Listen.").wait(20_000).ended(), None);
+    assert_eq!(stage.played(&limit).wait(300).ended(), Some(&EndReason::TimeUp));
+}
+
+#[test]
+fn a_caller_who_is_heard_is_heard_out_before_the_call_ends() {
+    let goodbye = || {
+        let mut stage = Stage::new();
+        stage.say("Bye.").text(0, "Goodbye then.").call(0, "a", "end_call", "{}").finish(0);
+        stage
+    };
+    let mut stage = goodbye();
+    stage.handle(Event::CallerSpeaking);
+    stage.played("Goodbye then.");
+    assert_eq!(stage.wait(14_999).tools_started(), [], "the caller speaks");
+    assert_eq!(stage.wait(1).tools_started(), [run(0, "a")], "but nobody speaks for so long");
+    let mut stage = goodbye();
+    stage.played("Goodbye then.").handle(Event::CallerSpeaking);
+    assert_eq!(stage.wait(1000).tools_started(), []);
+    stage.handle(Event::CallerPaused);
+    assert_eq!(stage.wait(2499).tools_started(), [], "words may follow");
+    assert_eq!(stage.wait(1).tools_started(), [run(0, "a")], "it was a noise");
+    let mut stage = goodbye();
+    stage.played("Goodbye then.").handle(Event::CallerSpeaking);
+    stage.handle(Event::CallerPaused);
+    assert_eq!(stage.say("Wait!").started(), Some(1));
+    assert!(stage.dialogue()[2].contains("Not done"), "{:?}", stage.dialogue());
+}
+
+#[test]
+fn a_prompt_without_words_holds_up_nothing() {
+    let mut stage = Stage::new();
+    stage.say("Bye.").text(0, "Goodbye then.").call(0, "a", "end_call", "{}").finish(0);
+    stage.played("Goodbye then.").handle(Event::CallerSpeaking);
+    assert_eq!(stage.say(" ").wait(300).tools_started(), [run(0, "a")]);
+}
+
+#[test]
+fn keys_that_are_being_entered_are_told_before_the_call_ends() {
+    let mut stage = Stage::new();
+    stage.say("Bye.").text(0, "Goodbye then.").call(0, "a", "end_call", "{}").finish(0);
+    stage.played("Goodbye then.").key('7');
+    assert_eq!(stage.wait(300).tools_started(), []);
+    assert_eq!(stage.wait(1200).started(), Some(1));
+    assert!(stage.dialogue()[2].contains("pressed 7"), "{:?}", stage.dialogue());
+}
+
+#[test]
+fn an_end_that_comes_while_the_caller_speaks_is_refused_and_the_caller_heard_out() {
+    let mut stage = transferring();
+    stage.handle(Event::CallerSpeaking);
+    assert_eq!(stage.effect(0, "a", hand_off()).actions, []);
+    assert!(stage.dialogue()[2].contains("Not done"), "{:?}", stage.dialogue());
+    stage.handle(Event::CallerPaused);
+    assert_eq!(stage.wait(2499).started(), None, "words may follow");
+    assert_eq!(stage.wait(1).started(), Some(1), "it was a noise");
+    let mut stage = transferring();
+    stage.handle(Event::CallerSpeaking);
+    stage.effect(0, "a", hand_off());
+    assert_eq!(stage.wait(14_999).started(), None);
+    assert_eq!(stage.wait(1).started(), Some(1), "nobody speaks for so long");
+}
+
 #[test]
 fn an_interruption_does_not_undo_what_a_run_did() {
     let mut stage = Stage::new();

@@ -1,22 +1,23 @@
 //! The language that a conversation goes on in: the configured one, until the caller or a tool changes it.
 
 use super::{Action, Conversation};
-use crate::ports::SessionChange;
+use crate::ports::{SessionChange, SpokenLanguage};
 use crate::use_case::{Sentences, UseCase};
 
 /// As which the carrier takes a call that says nothing of languages.
 const CARRIERS_DEFAULT: &str = "en-US";
+/// What the carrier calls the recognition of several languages.
+const ANY: &str = "multi";
 
 #[derive(Debug)]
 pub(super) enum Tongue {
     /// What the use case begins with.
     Configured,
-    /// A language code as the use case declares it.
-    Changed(String),
+    Changed(SpokenLanguage),
 }
 
 impl Tongue {
-    pub(super) fn resumed(language: Option<String>) -> Self {
+    pub(super) fn resumed(language: Option<SpokenLanguage>) -> Self {
         language.map_or(Self::Configured, Self::Changed)
     }
 }
@@ -27,21 +28,21 @@ impl Conversation {
         self.use_case.sentences_in(Some(self.language()))
     }
 
-    fn language(&self) -> &str {
+    pub(super) fn language(&self) -> &str {
         match &self.tongue {
             Tongue::Configured => configured(&self.use_case),
-            Tongue::Changed(code) => code,
+            Tongue::Changed(language) => &language.code,
         }
     }
 
     /// The carrier begins every session in the configured language.
     pub(super) fn resume_language(&mut self, actions: &mut Vec<Action>) {
-        let Tongue::Changed(code) = &self.tongue else { return };
+        let Tongue::Changed(SpokenLanguage { code, heard }) = &self.tongue else { return };
         if code == configured(&self.use_case) {
             return;
         }
         match offered(&self.use_case, code) {
-            Some(code) => actions.push(Action::SwitchLanguage { code: code.to_owned(), hear: true }),
+            Some(code) => actions.push(Action::SwitchLanguage { code: code.to_owned(), hear: *heard }),
             None => self.tongue = Tongue::Configured,
         }
     }
@@ -68,10 +69,32 @@ impl Conversation {
         Ok(())
     }
 
+    /// The conversation goes on as another use case: in the language that is `spoken`, if that one has it, or else in its
+    /// own.
+    pub(super) fn keep_language(&mut self, spoken: &str, actions: &mut Vec<Action>) {
+        let Some(code) = offered(&self.use_case, spoken).map(str::to_owned) else {
+            return self.switch_to(configured(&self.use_case).to_owned(), true, actions);
+        };
+        // Another session of the call begins as the new use case, and hears what that one is configured to hear.
+        let heard = !hears_any(&self.use_case);
+        let remembered = match &self.tongue {
+            Tongue::Configured => code == configured(&self.use_case),
+            Tongue::Changed(known) => known.code == code && (known.heard || !heard),
+        };
+        if !remembered {
+            self.go_on_in(SpokenLanguage { code, heard }, actions);
+        }
+    }
+
     fn switch_to(&mut self, code: String, hear: bool, actions: &mut Vec<Action>) {
         actions.push(Action::SwitchLanguage { code: code.clone(), hear });
-        actions.push(Action::Remember(SessionChange::Language(code.clone())));
-        self.tongue = Tongue::Changed(code);
+        self.go_on_in(SpokenLanguage { code, heard: hear }, actions);
+    }
+
+    /// The carrier speaks a language, and another session of the call shall go on in it.
+    fn go_on_in(&mut self, language: SpokenLanguage, actions: &mut Vec<Action>) {
+        actions.push(Action::Remember(SessionChange::Language(language.clone())));
+        self.tongue = Tongue::Changed(language);
     }
 }
 
@@ -79,6 +102,12 @@ impl Conversation {
 fn configured(use_case: &UseCase) -> &str {
     let attribute = |name| use_case.relay_attributes.get(name);
     attribute("ttsLanguage").or_else(|| attribute("language")).map_or(CARRIERS_DEFAULT, String::as_str)
+}
+
+/// Whether the carrier recognises whatever language the caller speaks.
+fn hears_any(use_case: &UseCase) -> bool {
+    let attribute = |name| use_case.relay_attributes.get(name);
+    attribute("transcriptionLanguage").or_else(|| attribute("language")).is_some_and(|code| code == ANY)
 }
 
 /// Languages that the use case can go on in.

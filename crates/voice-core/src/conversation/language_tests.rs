@@ -1,11 +1,12 @@
 //! Languages: following the caller, switching by tool, and coming back in the right one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::stage::{Stage, use_case};
 use super::{Action, Background, Event, Opening};
 use crate::message::{GenerationId, Message};
-use crate::ports::{Effect, SessionChange};
+use crate::ports::{Effect, SessionChange, SpokenLanguage};
 use crate::use_case::{Language, Sentences, UseCase};
 
 fn language(code: &str) -> Language {
@@ -30,8 +31,12 @@ fn hear(stage: &mut Stage, language: &str) -> Vec<Action> {
 }
 
 fn switched(code: &str, hear: bool) -> [Action; 2] {
-    let remembered = SessionChange::Language(code.to_owned());
-    [Action::SwitchLanguage { code: code.to_owned(), hear }, Action::Remember(remembered)]
+    let remembered = remember(code, hear);
+    [Action::SwitchLanguage { code: code.to_owned(), hear }, remembered]
+}
+
+fn remember(code: &str, heard: bool) -> Action {
+    Action::Remember(SessionChange::Language(SpokenLanguage { code: code.to_owned(), heard }))
 }
 
 #[test]
@@ -96,14 +101,62 @@ fn a_tool_switches_to_a_declared_language_only() {
 
 #[test]
 fn a_resumed_session_goes_on_in_the_language_of_the_call() {
-    let begin = |language: &str| {
-        let background = Background { language: Some(language.to_owned()), ..Background::default() };
+    let begin = |code: &str, heard| {
+        let language = Some(SpokenLanguage { code: code.to_owned(), heard });
+        let background = Background { language, ..Background::default() };
         let unanswered = [Message::Caller { text: "Hola.".to_owned() }];
         Stage::opened(polyglot(), Opening::Resumed, background, &unanswered).actions
     };
     let answer = Action::StartGeneration { generation: GenerationId(0) };
-    let switch = Action::SwitchLanguage { code: "es-US".to_owned(), hear: true };
-    assert_eq!(begin("es-US"), [switch, answer.clone()]);
-    assert_eq!(begin("en-US"), std::slice::from_ref(&answer), "it begins in that one");
-    assert_eq!(begin("de-DE"), [answer], "the use case has it no more");
+    for hear in [true, false] {
+        let switch = Action::SwitchLanguage { code: "es-US".to_owned(), hear };
+        assert_eq!(begin("es-US", hear), [switch, answer.clone()]);
+    }
+    assert_eq!(begin("en-US", true), std::slice::from_ref(&answer), "it begins in that one");
+    assert_eq!(begin("de-DE", true), [answer], "the use case has it no more");
+}
+
+/// Goes on as `next`; what the carrier and the journal are told of languages.
+fn become_another(stage: &mut Stage, generation: u32, next: UseCase) -> Vec<Action> {
+    stage.say("Go.").call(generation, "a", "order", "{}").finish(generation);
+    let actions = &stage.effect(generation, "a", Effect::ChangeUseCase(Arc::new(next))).actions;
+    let of_language = |action: &&Action| {
+        matches!(action, Action::SwitchLanguage { .. } | Action::Remember(SessionChange::Language(_)))
+    };
+    actions.iter().filter(of_language).cloned().collect()
+}
+
+fn configured_for(code: &str, mut use_case: UseCase) -> UseCase {
+    use_case.relay_attributes.insert("language".to_owned(), code.to_owned());
+    use_case
+}
+
+#[test]
+fn another_use_case_goes_on_in_the_language_that_is_spoken() {
+    assert_eq!(become_another(&mut Stage::with(polyglot()), 0, use_case()), [], "both begin in it");
+    let mut stage = Stage::with(polyglot());
+    hear(&mut stage, "es-US");
+    assert_eq!(
+        become_another(&mut stage, 1, polyglot()),
+        [remember("es-US", true)],
+        "nothing is switched, but another session would hear English"
+    );
+    assert_eq!(become_another(&mut stage, 3, polyglot()), [], "that is known");
+    let begins_in_french = configured_for("fr-FR", polyglot());
+    let english = UseCase { languages: vec![language("en-US")], ..begins_in_french.clone() };
+    assert_eq!(become_another(&mut Stage::with(use_case()), 0, english), [remember("en-US", true)]);
+    let mut hears_any = polyglot();
+    hears_any.relay_attributes.insert("transcriptionLanguage".to_owned(), "multi".to_owned());
+    let mut stage = Stage::with(hears_any.clone());
+    hear(&mut stage, "es-US");
+    assert_eq!(become_another(&mut stage, 1, hears_any), [], "nor may the recogniser be tied to it");
+}
+
+#[test]
+fn another_use_case_that_does_not_have_the_language_goes_on_in_its_own() {
+    let mut stage = Stage::with(polyglot());
+    hear(&mut stage, "fr-FR");
+    assert_eq!(become_another(&mut stage, 1, use_case()), switched("en-US", true));
+    let german = configured_for("de-DE", use_case());
+    assert_eq!(become_another(&mut stage, 3, german), switched("de-DE", true));
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Conversation, EndReason, Phase};
+use super::{Action, Conversation, EndReason, Opening, Phase};
 use crate::ports::Spent;
 use crate::use_case::UseCase;
 
@@ -74,9 +74,13 @@ impl Limits {
 }
 
 impl Conversation {
-    pub(super) fn begin_limits(&mut self, now: Instant) {
+    pub(super) fn begin_limits(&mut self, now: Instant, opening: &Opening) {
         self.limits.begun = Some(now);
         self.limits.plan_warning(now, &self.use_case);
+        // What was due before this session began, an earlier one has said, if there was one.
+        if *opening != Opening::Fresh && self.limits.warning == Warning::Waiting {
+            self.limits.warning = Warning::Said;
+        }
     }
 
     /// The conversation goes on as another use case.

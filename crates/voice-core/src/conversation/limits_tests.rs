@@ -110,13 +110,29 @@ fn a_call_is_measured_from_its_own_beginning() {
 }
 
 #[test]
+fn a_resumed_call_is_not_warned_again() {
+    for opening in [Opening::Resumed, Opening::Returned { reason: "it was busy".to_owned() }] {
+        for (elapsed, warned) in [(39, true), (40, false), (54, false)] {
+            let background = Background { elapsed: elapsed * SECOND, ..Background::default() };
+            let mut stage = Stage::opened(a_minute(), opening.clone(), background, &[]);
+            if stage.started().is_some() {
+                stage.text(0, "Hello again.").finish(0).played("Hello again.");
+            } else {
+                let back = stage.spoken();
+                stage.played(&back);
+            }
+            assert_eq!(stage.spoken(), "", "{elapsed}");
+            assert_eq!(stage.wait(1000).spoken() == WARNING, warned, "{elapsed}");
+        }
+    }
+}
+
+#[test]
 fn a_missed_warning_is_made_up_for_while_it_is_worth_it() {
     for (elapsed, warned) in [(54, true), (56, false)] {
         let background = Background { elapsed: elapsed * SECOND, ..Background::default() };
-        let mut stage = resumed(a_minute(), background);
-        let back = stage.spoken();
-        assert!(back.starts_with("I'm back"));
-        assert_eq!(stage.played(&back).spoken() == WARNING, warned, "{elapsed}");
+        let stage = Stage::opened(a_minute(), Opening::Fresh, background, &[]);
+        assert_eq!(stage.spoken() == WARNING, warned, "{elapsed}");
     }
     let background = Background { elapsed: 61 * SECOND, ..Background::default() };
     assert!(says_limit(&resumed(a_minute(), background)), "nothing else is said");

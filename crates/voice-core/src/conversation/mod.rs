@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use crate::history::History;
 use crate::message::{GenerationId, Message};
-use crate::ports::Spent;
+use crate::ports::{Spent, SpokenLanguage};
 use crate::use_case::UseCase;
 use closing::Closing;
 pub use event::{Action, EndReason, Event};
@@ -45,6 +45,7 @@ use keypad::Keypad;
 use language::Tongue;
 use limits::Limits;
 use silence::Quiet;
+pub use tool_runs::TOOL_OVERTIME;
 use tool_runs::ToolRuns;
 use voice::Voice;
 
@@ -81,7 +82,7 @@ pub enum Opening {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Background {
     /// The language that the conversation went on in, if it was changed.
-    pub language: Option<String>,
+    pub language: Option<SpokenLanguage>,
     /// The caller has proved who they are.
     pub verified: bool,
     pub spent: Spent,
@@ -147,7 +148,7 @@ impl Conversation {
         if self.limits.have_begun() {
             return;
         }
-        self.begin_limits(now);
+        self.begin_limits(now, &opening);
         self.voice.begin(now);
         self.resume_language(actions);
         if !self.end_in_time(now, actions) {
@@ -218,21 +219,25 @@ impl Conversation {
     fn converse(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::CallerSaid { text, language } => {
-                self.quiet.caller_paused();
+                self.quiet.caller_was_understood();
                 self.act_on_keys(now, actions);
-                if !text.trim().is_empty() {
+                if text.trim().is_empty() {
+                    self.hold_terminal_runs(now);
+                } else {
                     self.follow_language(language.as_deref(), actions);
                     self.caller_said(now, &text, actions);
                 }
             }
             // Who interrupted is still speaking: their words come when they have finished.
             Event::CallerSpeaking => {
-                self.quiet.caller_speaks_until(now + LONGEST_UTTERANCE);
+                self.quiet.caller_speaks(now);
                 self.move_interruption(now + LONGEST_UTTERANCE);
+                self.hold_terminal_runs(now);
             }
             Event::CallerPaused => {
-                self.quiet.caller_paused();
+                self.quiet.caller_paused(now);
                 self.move_interruption(now);
+                self.hold_terminal_runs(now);
             }
             Event::CallerInterrupted { heard } => {
                 self.interrupt(now, &heard, actions);
@@ -241,6 +246,7 @@ impl Conversation {
             Event::KeyPressed { key } => {
                 self.quiet.caller_acted();
                 self.key_pressed(now, key, actions);
+                self.hold_terminal_runs(now);
             }
             Event::Played { text } => {
                 self.voice.played(now, &text);

@@ -3,19 +3,27 @@
 //! The clock of silence runs only while nobody speaks: not while the agent's words are still being heard, not while a
 //! model or a tool works, not while keys are collected or the caller is heard.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Action, Conversation, EndReason, Phase, WORDS_FOLLOW};
+use super::{Action, Conversation, EndReason, LONGEST_UTTERANCE, Phase, WORDS_FOLLOW};
 
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
     floor: Floor,
     /// Prompts said since the caller last did anything.
     prompts: usize,
-    /// The caller is heard speaking, until then at the latest.
-    caller_speaks: Option<Instant>,
-    /// A recording plays, until then at the latest: the carrier does not report its end.
-    recording: Option<Instant>,
+    caller: CallerVoice,
+}
+
+/// What is known of the caller's voice.
+#[derive(Clone, Copy, Debug, Default)]
+enum CallerVoice {
+    #[default]
+    Silent,
+    /// Heard, until then at the latest.
+    Speaking { at_latest: Instant },
+    /// Not heard any more. What was said may still come as words.
+    Paused { since: Instant },
 }
 
 /// Looked at after each event, while something waits for it to be free.
@@ -23,7 +31,7 @@ pub(super) struct Quiet {
 enum Floor {
     #[default]
     Taken,
-    /// Only the agent's words are to be heard to their end.
+    /// Only the agent's words and recordings are to be heard to their end.
     Playing {
         until: Instant,
     },
@@ -31,9 +39,6 @@ enum Floor {
         since: Instant,
     },
 }
-
-/// Recordings that agents play are shorter than this.
-const LONGEST_RECORDING: Duration = Duration::from_mins(1);
 
 impl Quiet {
     /// The caller said or did something: they are there.
@@ -45,27 +50,46 @@ impl Quiet {
     /// The caller talked over the agent, and the carrier dropped what it had not played.
     pub(super) fn interrupted(&mut self, now: Instant) {
         let words = now + WORDS_FOLLOW;
-        self.caller_speaks = Some(self.caller_speaks.map_or(words, |until| until.max(words)));
-        self.recording = None;
+        let at_latest = self.caller_speaks_until().map_or(words, |until| until.max(words));
+        self.caller = CallerVoice::Speaking { at_latest };
         self.caller_acted();
     }
 
-    pub(super) const fn caller_speaks_until(&mut self, at_latest: Instant) {
-        self.caller_speaks = Some(at_latest);
+    pub(super) fn caller_speaks(&mut self, now: Instant) {
+        self.caller = CallerVoice::Speaking { at_latest: now + LONGEST_UTTERANCE };
     }
 
-    pub(super) const fn caller_paused(&mut self) {
-        self.caller_speaks = None;
+    pub(super) const fn caller_paused(&mut self, now: Instant) {
+        self.caller = CallerVoice::Paused { since: now };
     }
 
-    pub(super) fn recording_plays(&mut self, now: Instant) {
-        self.recording = Some(now + LONGEST_RECORDING);
+    /// What the caller said has come as words.
+    pub(super) const fn caller_was_understood(&mut self) {
+        self.caller = CallerVoice::Silent;
+    }
+
+    /// By when it is known whether the caller, who was heard, has said anything.
+    pub(super) fn words_come_by(&self, now: Instant) -> Option<Instant> {
+        let by = match self.caller {
+            CallerVoice::Speaking { at_latest } => Some(at_latest),
+            CallerVoice::Paused { since } => Some(since + WORDS_FOLLOW),
+            CallerVoice::Silent => None,
+        };
+        by.filter(|by| *by > now)
+    }
+
+    const fn caller_speaks_until(&self) -> Option<Instant> {
+        match self.caller {
+            CallerVoice::Speaking { at_latest } => Some(at_latest),
+            CallerVoice::Paused { .. } | CallerVoice::Silent => None,
+        }
     }
 
     /// Forgets what must be over by now.
     fn pass(&mut self, now: Instant) {
-        self.caller_speaks = self.caller_speaks.filter(|until| *until > now);
-        self.recording = self.recording.filter(|until| *until > now);
+        if self.caller_speaks_until().is_some_and(|until| until <= now) {
+            self.caller = CallerVoice::Silent;
+        }
     }
 }
 
@@ -95,8 +119,7 @@ impl Conversation {
         !self.floor_is_watched()
             || !matches!(self.phase, Phase::Listening)
             || self.keypad.due().is_some()
-            || self.quiet.caller_speaks.is_some()
-            || self.quiet.recording.is_some()
+            || self.quiet.caller_speaks_until().is_some()
             || self.unanswered_until().is_some()
     }
 
@@ -124,9 +147,9 @@ impl Conversation {
 
     pub(super) fn silence_deadline(&self) -> Option<Instant> {
         match self.quiet.floor {
-            // Nobody reports the end of these in every case.
+            // Nobody reports the caller's pause in every case.
             Floor::Taken if self.floor_is_watched() && matches!(self.phase, Phase::Listening) => {
-                [self.quiet.caller_speaks, self.quiet.recording].into_iter().flatten().min()
+                self.quiet.caller_speaks_until()
             }
             Floor::Taken => None,
             Floor::Playing { until } => Some(until),

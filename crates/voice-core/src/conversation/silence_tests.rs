@@ -145,9 +145,18 @@ fn a_recording_is_no_silence_until_it_must_be_over() {
     let mut stage = answered();
     stage.say("Play it.").call(1, "a", "order", "{}").finish(1);
     stage.effect(1, "a", Effect::Play { source: "https://example.com/a.mp3".to_owned() });
-    stage.text(2, "Here.").finish(2).played("Here.");
-    assert_eq!(stage.wait(59_999).spoken(), "");
+    stage.text(2, "Here, ok").finish(2);
+    assert_eq!(stage.wait(60_999).spoken(), "", "eight characters take a second");
     stage.wait(1);
+    assert_eq!(stage.wait(5000).spoken(), "Are you there?");
+}
+
+#[test]
+fn a_recording_is_over_when_words_behind_it_were_heard() {
+    let mut stage = answered();
+    stage.say("Play it.").call(1, "a", "order", "{}").finish(1);
+    stage.effect(1, "a", Effect::Play { source: "https://example.com/a.mp3".to_owned() });
+    stage.text(2, "Here.").finish(2).played("Here.");
     assert_eq!(stage.wait(5000).spoken(), "Are you there?");
 }
 

@@ -185,6 +185,16 @@ impl Stage {
         started.collect()
     }
 
+    /// How many outcomes may still be replaced by what is learnt later.
+    pub(super) fn unknown_outcomes(&self) -> usize {
+        let messages = self.conversation.messages();
+        let outcomes = messages.iter().flat_map(|message| match &**message {
+            Message::Outcomes { outcomes, .. } => outcomes.as_slice(),
+            Message::Caller { .. } | Message::Agent { .. } => &[],
+        });
+        outcomes.filter(|outcome| outcome.is_unknown()).count()
+    }
+
     /// The dialogue, one line a message.
     pub(super) fn dialogue(&self) -> Vec<String> {
         let line = |message: &Arc<Message>| match &**message {

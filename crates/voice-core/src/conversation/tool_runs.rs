@@ -1,15 +1,16 @@
 //! Tool runs of one generation: their policy, their deadlines, and exactly one outcome each.
 
+mod terminal;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::closing::LAST_WORD;
 use super::effects::{Aftermath, Turn};
 use super::generation::MAX_TOOL_ROUNDS;
 use super::{Action, Arguments, Conversation, Phase};
 use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCall, ToolOutcome};
 use crate::ports::ToolResult;
-use crate::use_case::{Handler, OnInterrupt, Tool};
+use crate::use_case::{OnInterrupt, Tool};
 
 /// The runs of one message of the agent, until all have an outcome.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ enum Filler {
     Done,
 }
 
-/// Whether the agent said anything before a call ends.
+/// Whether the agent has said anything, behind whatever else is played, before a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Farewell {
     Missing,
@@ -57,7 +58,8 @@ struct Run {
 
 #[derive(Debug)]
 enum RunState {
-    /// It ends the call or the like: it waits until the agent's words were heard, at the latest until `release`.
+    /// It ends the call or the like: it waits until the agent's words were heard and the caller has nothing to say to
+    /// them, at the latest until `release`.
     Held {
         tool: Arc<Tool>,
         release: Instant,
@@ -69,6 +71,18 @@ enum RunState {
     Settled(ToolOutcome),
 }
 
+/// How a run is settled without having told its outcome.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    /// Decided here.
+    NotDone(&'static str),
+    /// It had begun, and may have had an effect.
+    Unknown(&'static str),
+}
+
+/// Whoever runs a tool keeps its time-out, and tells, counts and logs that it was missed. Only when nothing is heard of the
+/// run for this much longer is it given up here.
+pub const TOOL_OVERTIME: Duration = Duration::from_millis(250);
 /// Silence during a tool run that a caller bears without a word.
 const FILLER_AFTER: Duration = Duration::from_millis(1500);
 
@@ -95,26 +109,38 @@ impl ToolRuns {
         RunId { generation: self.generation, call: call.id.clone() }
     }
 
-    /// Settles every run for which `reason` has something to say, and cancels those that have started.
-    fn settle(&mut self, actions: &mut Vec<Action>, reason: impl Fn(&RunState) -> Option<&'static str>) {
+    /// Settles every run on which there is a verdict, and cancels those that have started.
+    fn settle(&mut self, actions: &mut Vec<Action>, verdict: impl Fn(&RunState) -> Option<Verdict>) {
         let generation = self.generation;
         for run in &mut self.runs {
-            let Some(reason) = reason(&run.state) else {
+            let Some(verdict) = verdict(&run.state) else {
                 continue;
             };
             if let RunState::Running { .. } = run.state {
                 actions.push(Action::CancelTool { run: RunId { generation, call: run.call.id.clone() } });
             }
-            run.state = RunState::Settled(ToolOutcome::error(run.call.id.clone(), reason));
+            let id = run.call.id.clone();
+            run.state = RunState::Settled(match verdict {
+                Verdict::NotDone(reason) => ToolOutcome::error(id, reason),
+                Verdict::Unknown(reason) => ToolOutcome::unknown(id, reason),
+            });
         }
     }
 
     fn hold_until(&mut self, instant: Instant) {
-        for run in &mut self.runs {
-            if let RunState::Held { release, .. } = &mut run.state {
-                *release = instant;
-            }
-        }
+        self.releases().for_each(|release| *release = instant);
+    }
+
+    fn hasten_to(&mut self, instant: Instant) {
+        self.releases().for_each(|release| *release = instant.min(*release));
+    }
+
+    /// Of what is held back.
+    fn releases(&mut self) -> impl Iterator<Item = &mut Instant> {
+        self.runs.iter_mut().filter_map(|run| match &mut run.state {
+            RunState::Held { release, .. } => Some(release),
+            RunState::Running { .. } | RunState::Settled(_) => None,
+        })
     }
 
     fn is_settled(&self) -> bool {
@@ -133,7 +159,6 @@ impl Conversation {
         actions: &mut Vec<Action>,
     ) {
         let wordless = matches!(self.history.last(), Some(Message::Agent { text, .. }) if text.is_empty());
-        let release = self.when_heard(now);
         let mut runs = ToolRuns {
             generation,
             round,
@@ -145,13 +170,14 @@ impl Conversation {
         };
         for (call, arguments) in calls {
             let state = match self.admit(round, &call, arguments) {
-                Ok(tool) if is_terminal(&tool) => RunState::Held { tool, release },
+                Ok(tool) if is_terminal(&tool) => RunState::Held { tool, release: now },
                 Ok(tool) => start(runs.id_of(&call), &call, tool, now, actions),
                 Err(reason) => RunState::Settled(ToolOutcome::error(call.id.clone(), reason)),
             };
             runs.runs.push(Run { call, state });
         }
         self.phase = Phase::RunningTools(runs);
+        self.hold_terminal_runs(now);
         self.hold_back_after_failure(actions);
         self.go_on_when_settled(now, actions);
     }
@@ -189,6 +215,7 @@ impl Conversation {
         result: ToolResult,
         actions: &mut Vec<Action>,
     ) {
+        let objects_by = self.words_come_by(now);
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -203,7 +230,9 @@ impl Conversation {
         };
         let turn = match tool {
             tool if !is_terminal(tool) => Turn::NotFinal,
-            _ if runs.then == Then::Answer && runs.words.is_empty() => Turn::Completed,
+            _ if runs.then == Then::Answer && runs.words.is_empty() && objects_by.is_none() => {
+                Turn::Completed
+            }
             _ => Turn::Disturbed,
         };
         let effect = result.effect.filter(|_| result.outcome.status == OutcomeStatus::Success);
@@ -214,8 +243,10 @@ impl Conversation {
             Aftermath::GoesOn | Aftermath::Ends(_) => ToolOutcome { id: id.call.clone(), ..result.outcome },
         };
         self.settle_run(outcome);
-        if let Aftermath::Ends(reason) = aftermath {
-            return self.end(reason, actions);
+        match aftermath {
+            Aftermath::Ends(reason) => return self.end(reason, actions),
+            Aftermath::Refused(_) if turn == Turn::Disturbed => self.hear_caller_out(now),
+            Aftermath::Refused(_) | Aftermath::GoesOn => {}
         }
         self.hold_back_after_failure(actions);
         self.go_on_when_settled(now, actions);
@@ -226,86 +257,6 @@ impl Conversation {
             && let Some(run) = runs.runs.iter_mut().find(|run| run.call.id == outcome.id)
         {
             run.state = RunState::Settled(outcome);
-        }
-    }
-
-    /// The agent's words may all have been heard: what waited for that comes soon, unless the caller speaks up.
-    pub(super) fn hasten_terminal_runs(&mut self, now: Instant) {
-        let heard = self.voice.is_idle();
-        let Phase::RunningTools(runs) = &mut self.phase else {
-            return;
-        };
-        for run in &mut runs.runs {
-            if let RunState::Held { release, .. } = &mut run.state
-                && heard
-            {
-                *release = (*release).min(now + LAST_WORD);
-            }
-        }
-    }
-
-    /// Starts what waited for the agent's words to be heard, once everything else has its outcome.
-    fn release_terminal_runs(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Phase::RunningTools(runs) = &mut self.phase else { return };
-        let is_due = |run: &Run| matches!(run.state, RunState::Held { release, .. } if release <= now);
-        if !runs.runs.iter().any(is_due) {
-            return;
-        }
-        let busy = runs.runs.iter().any(|run| matches!(run.state, RunState::Running { .. }));
-        if busy {
-            return runs.hold_until(now + LAST_WORD);
-        }
-        if runs.farewell == Farewell::Missing {
-            runs.farewell = Farewell::Said;
-            if let Some(farewell) = self.farewell() {
-                return self.say_farewell(now, farewell, actions);
-            }
-        }
-        let Phase::RunningTools(runs) = &mut self.phase else { return };
-        // The caller has not waited for these so far.
-        runs.filler = Filler::Due(now + FILLER_AFTER);
-        let generation = runs.generation;
-        for run in runs.runs.iter_mut().filter(|run| is_due(run)) {
-            if let RunState::Held { tool, .. } = &run.state {
-                let id = RunId { generation, call: run.call.id.clone() };
-                run.state = start(id, &run.call, Arc::clone(tool), now, actions);
-            }
-        }
-    }
-
-    /// What is said before a tool ends the conversation, which must not break off without a word.
-    fn farewell(&self) -> Option<String> {
-        let Phase::RunningTools(runs) = &self.phase else { return None };
-        let held = |wanted: &Handler| {
-            let is_wanted =
-                |run: &Run| matches!(&run.state, RunState::Held { tool, .. } if tool.handler == *wanted);
-            runs.runs.iter().any(is_wanted)
-        };
-        if held(&Handler::EndCall) {
-            Some(self.sentences().goodbye.clone())
-        } else if held(&Handler::TransferToHuman) {
-            Some(self.sentences().waiting.clone())
-        } else {
-            None
-        }
-    }
-
-    fn say_farewell(&mut self, now: Instant, farewell: String, actions: &mut Vec<Action>) {
-        self.say_aside(now, farewell, actions);
-        let release = self.when_heard(now);
-        if let Phase::RunningTools(runs) = &mut self.phase {
-            runs.hold_until(release);
-        }
-    }
-
-    /// Nothing ends the call when something else of the same message failed: the caller has to hear of it.
-    fn hold_back_after_failure(&mut self, actions: &mut Vec<Action>) {
-        let Phase::RunningTools(runs) = &mut self.phase else { return };
-        let failed = |run: &Run| matches!(&run.state, RunState::Settled(outcome) if outcome.status == OutcomeStatus::Error);
-        if runs.runs.iter().any(failed) {
-            runs.settle(actions, |state| {
-                matches!(state, RunState::Held { .. }).then_some("Not done: another tool failed.")
-            });
         }
     }
 
@@ -320,7 +271,8 @@ impl Conversation {
         runs.words.push_str(text.trim());
         runs.then = Then::Answer;
         runs.settle(actions, |state| {
-            matches!(state, RunState::Held { .. }).then_some("Not done: the caller went on speaking.")
+            matches!(state, RunState::Held { .. })
+                .then_some(Verdict::NotDone("Not done: the caller went on speaking."))
         });
         self.go_on_when_settled(now, actions);
     }
@@ -332,9 +284,9 @@ impl Conversation {
         };
         runs.then = Then::Listen;
         runs.settle(actions, |state| match state {
-            RunState::Held { .. } => Some("Not done: the caller interrupted."),
+            RunState::Held { .. } => Some(Verdict::NotDone("Not done: the caller interrupted.")),
             RunState::Running { tool, .. } if tool.on_interrupt == OnInterrupt::Cancel => {
-                Some("Cancelled: the caller interrupted.")
+                Some(Verdict::NotDone("Cancelled: the caller interrupted."))
             }
             RunState::Running { .. } | RunState::Settled(_) => None,
         });
@@ -349,7 +301,7 @@ impl Conversation {
         };
         runs.settle(actions, |state| match state {
             RunState::Running { deadline, .. } if *deadline <= now => {
-                Some("The tool took too long. Whether it had an effect is not known.")
+                Some(Verdict::Unknown("The tool took too long. Whether it had an effect is not known."))
             }
             _ => None,
         });
@@ -386,13 +338,16 @@ impl Conversation {
         };
         runs.settle(actions, |state| match state {
             RunState::Running { tool, .. } if tool.on_interrupt == OnInterrupt::Finish => None,
-            RunState::Held { .. } | RunState::Running { .. } => Some("Not done: the call ended."),
+            RunState::Running { .. } => {
+                Some(Verdict::Unknown("Broken off: the call ended. Whether it had an effect is not known."))
+            }
+            RunState::Held { .. } => Some(Verdict::NotDone("Not done: the call ended.")),
             RunState::Settled(_) => None,
         });
         let outcomes = runs.runs.drain(..).map(|run| match run.state {
             RunState::Settled(outcome) => outcome,
             RunState::Held { .. } | RunState::Running { .. } => {
-                ToolOutcome::error(run.call.id, "The call ended before the outcome was known.")
+                ToolOutcome::unknown(run.call.id, "The call ended before the outcome was known.")
             }
         });
         let (outcomes, words) = (outcomes.collect(), std::mem::take(&mut runs.words));
@@ -421,7 +376,7 @@ impl Conversation {
 }
 
 fn start(run: RunId, call: &ToolCall, tool: Arc<Tool>, now: Instant, actions: &mut Vec<Action>) -> RunState {
-    let deadline = now + tool.timeout;
+    let deadline = now + tool.timeout + TOOL_OVERTIME;
     actions.push(Action::StartTool { run, tool: Arc::clone(&tool), input: call.input.clone() });
     RunState::Running { tool, deadline }
 }

@@ -22,6 +22,8 @@ pub(super) struct Voice {
 const SLOWEST_CHARACTERS_PER_SECOND: u64 = 8;
 /// How long the first word takes to be heard, at most.
 const SLOWEST_START: Duration = Duration::from_secs(4);
+/// Recordings that agents play are shorter than this. The carrier does not report their end.
+const LONGEST_RECORDING: Duration = Duration::from_mins(1);
 
 impl Voice {
     pub(super) fn with_greeting(greeting: Option<&str>) -> Self {
@@ -37,9 +39,20 @@ impl Voice {
         self.expect_the_rest(now);
     }
 
-    /// Whether the carrier has reported everything as heard.
+    /// Whether the carrier has reported everything as heard. Of a recording it reports only the words behind it.
     pub(super) fn is_idle(&self) -> bool {
         self.playback.is_idle()
+    }
+
+    /// Whether a recording comes last, so that nothing will be reported from which its end could be told.
+    pub(super) fn ends_with_recording(&self) -> bool {
+        self.playback.ends_with_recording()
+    }
+
+    pub(super) fn push_recording(&mut self, now: Instant) {
+        let start = self.heard_at_latest(now);
+        self.playback.push_recording();
+        self.heard_by = Some(start + LONGEST_RECORDING);
     }
 
     /// When everything that was sent has been heard at the latest; `now` when it has been.
@@ -63,8 +76,9 @@ impl Voice {
     }
 
     fn expect_the_rest(&mut self, now: Instant) {
-        let remaining = self.playback.remaining();
-        self.heard_by = (!self.is_idle()).then(|| now + SLOWEST_START + speaking_time(remaining));
+        let words = SLOWEST_START + speaking_time(self.playback.remaining());
+        let recordings = LONGEST_RECORDING * self.playback.recordings();
+        self.heard_by = (!self.is_idle()).then(|| now + words + recordings);
     }
 
     fn interrupted(&mut self, fragment: &str) -> Vec<Cut> {

@@ -20,7 +20,7 @@ pub use outbound::{CallPlacer, Launch, LaunchStatus, NotPlaced, OutboundRequest}
 pub use store::{
     CallStore, CallerCounter, Claim, GenerationReport, HandoffRecord, HandoffStatus, HandoffStore, Journaled,
     JournaledTurn, KnownSession, LaunchChange, LaunchRecord, LaunchStore, Ownership, RecordStore, RunClaim,
-    RunStore, Session, SessionChange, Spent, StoreError, StoreErrorKind,
+    RunStore, Session, SessionChange, Spent, SpokenLanguage, StoreError, StoreErrorKind,
 };
 pub use telephony::{
     CallUpdate, MachineDetection, NewCall, Sms, Telephony, TelephonyError, TelephonyErrorKind, Verification,

@@ -62,9 +62,19 @@ pub enum SessionChange {
     /// The conversation goes on as another use case.
     UseCase(String),
     /// It goes on in another language.
-    Language(String),
+    Language(SpokenLanguage),
     /// The caller has proved who they are.
     Verified,
+}
+
+/// The language that a conversation goes on in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpokenLanguage {
+    /// As the use case writes it.
+    pub code: String,
+    /// Whether the caller is understood in this language only; or else as the carrier was told when it connected, which
+    /// may be in any.
+    pub heard: bool,
 }
 
 /// The durable record of tool runs.
@@ -288,7 +298,7 @@ pub struct KnownSession {
     pub direction: Direction,
     pub variables: Private<BTreeMap<String, String>>,
     /// The language that the conversation went on in, if it was changed.
-    pub language: Option<String>,
+    pub language: Option<SpokenLanguage>,
     /// The caller has proved who they are.
     pub verified: bool,
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::conversation::stage::{tool, use_case};
 use crate::conversation::{Background, Opening};
-use crate::ports::Spent;
+use crate::ports::{Spent, SpokenLanguage};
 use crate::use_case::{
     Budget, Handler, KeypadHandler, Language, MaxDuration, Sentences, Silence, Tool, UseCase,
 };
@@ -54,9 +54,11 @@ pub(super) fn beginning() -> impl Strategy<Value = (Background, Opening)> {
     ];
     let language = prop::option::of(prop::sample::select(vec!["es-US", "de-DE", "en-US"]));
     let spent = (0u64..100, 0u32..3).prop_map(|(tokens, tool_runs)| Spent { tokens, tool_runs });
+    let language = (language, any::<bool>())
+        .prop_map(|(code, heard)| code.map(|code| SpokenLanguage { code: code.to_owned(), heard }));
     let background = (language, any::<bool>(), spent, prop_oneof![3 => Just(0u64), 1 => 0u64..60]);
     let background = background.prop_map(|(language, verified, spent, elapsed)| Background {
-        language: language.map(str::to_owned),
+        language,
         verified,
         spent,
         elapsed: Duration::from_secs(elapsed),

@@ -20,6 +20,11 @@ use crate::message::{GenerationId, Message, RunId, ToolCallId, ToolOutcome};
 use crate::ports::{Effect, SessionChange, ToolResult};
 use crate::use_case::{Tool, UseCase};
 
+/// Stands for a recording among the words that wait to be played.
+const RECORDING: &str = "\u{266a}";
+/// At most.
+const RECORDING_LASTS: Duration = Duration::from_mins(1);
+
 #[derive(Debug)]
 pub(super) struct World {
     conversation: Conversation,
@@ -27,6 +32,7 @@ pub(super) struct World {
     begun: Instant,
     elapsed: Duration,
     use_case: Arc<UseCase>,
+    spoken: String,
     other: Arc<UseCase>,
     live: Option<GenerationId>,
     running: BTreeSet<RunId>,
@@ -36,13 +42,16 @@ pub(super) struct World {
     tool_runs: u32,
     verified: bool,
     ending: Ending,
-    /// Words that were sent and not played yet, oldest first.
+    /// Words and recordings that were sent and not played yet, oldest first.
     queue: Vec<String>,
     /// Letters of the dialogue that the ear has heard.
     heard: String,
     last_word_said: Instant,
+    recording_over_by: Instant,
     caller_acted: Instant,
     caller_speaks_until: Option<Instant>,
+    /// The caller was heard, and by then it is known whether anything was said.
+    words_come_by: Option<Instant>,
     /// The caller said something since the last generation finished.
     disturbed: bool,
 }
@@ -65,6 +74,7 @@ impl World {
             now,
             begun: now,
             elapsed: background.elapsed,
+            spoken: "en-US".to_owned(),
             other: Arc::new(second),
             live: None,
             running: BTreeSet::new(),
@@ -76,8 +86,10 @@ impl World {
             queue: Vec::new(),
             heard: String::new(),
             last_word_said: now,
+            recording_over_by: now,
             caller_acted: now,
             caller_speaks_until: None,
+            words_come_by: None,
             disturbed: false,
             conversation: Conversation::resume(
                 Arc::clone(&use_case),
@@ -119,6 +131,8 @@ impl World {
             }
             Step::Speak { speaking } => {
                 self.caller_speaks_until = speaking.then(|| self.now + Duration::from_secs(15));
+                let pause = Duration::from_millis(2500);
+                self.words_come_by = self.caller_speaks_until.or(Some(self.now + pause));
                 Some(if speaking { Event::CallerSpeaking } else { Event::CallerPaused })
             }
             Step::Interrupt { words } => return self.interrupt(words),
@@ -158,6 +172,7 @@ impl World {
     fn caller_acts(&mut self) {
         self.caller_acted = self.now;
         self.caller_speaks_until = None;
+        self.words_come_by = None;
     }
 
     fn interrupt(&mut self, words: usize) -> Result<(), TestCaseError> {
@@ -201,7 +216,13 @@ impl World {
         if self.ending == Ending::Ended {
             self.queue.clear();
         }
-        let words: Vec<String> = self.queue.drain(..words.min(self.queue.len())).collect();
+        let mut words: Vec<String> = self.queue.drain(..words.min(self.queue.len())).collect();
+        // A recording is reported by nobody, but words behind it are.
+        while words.last().is_some_and(|word| word == RECORDING) {
+            words.pop();
+            words.extend((!self.queue.is_empty()).then(|| self.queue.remove(0)));
+        }
+        words.retain(|word| word != RECORDING);
         self.heard.push_str(&dialogue_letters(words.iter().map(String::as_str)));
         words.concat()
     }
@@ -252,18 +273,22 @@ impl World {
                 Action::Say { text, .. } => self.say(&text)?,
                 Action::Remember(SessionChange::Verified) => self.verified = true,
                 Action::SwitchLanguage { code, .. } => {
-                    let declared = self.use_case.languages.iter().any(|language| language.code() == code);
-                    prop_assert!(declared || code == "en-US", "only what the use case has: {}", code);
+                    self.spoken = code;
                 }
                 Action::ChangeUseCase(use_case) => {
                     prop_assert_eq!(&use_case.name, "second");
                     self.use_case = use_case;
                 }
-                Action::Record(_) | Action::Remember(_) | Action::SendDigits { .. } | Action::Play { .. } => {
+                Action::Play { .. } => {
+                    self.recording_over_by = self.now + RECORDING_LASTS;
+                    self.queue.push(RECORDING.to_owned());
                 }
+                Action::Record(_) | Action::Remember(_) | Action::SendDigits { .. } => {}
                 Action::End(reason) => self.end(&reason)?,
             }
         }
+        let declared = self.use_case.languages.iter().any(|language| language.code() == self.spoken);
+        prop_assert!(declared || self.spoken == "en-US", "only what the use case has: {}", self.spoken);
         if self.live.is_some() {
             model_rules(&self.conversation.messages())?;
         }
@@ -272,7 +297,10 @@ impl World {
 
     fn start_tool(&mut self, run: RunId, tool: &Tool) -> Result<(), TestCaseError> {
         let ends = tool.handler.ends_the_conversation();
-        prop_assert!(!ends || !self.disturbed, "an interrupted turn ends nothing");
+        if ends {
+            prop_assert!(!self.disturbed, "an interrupted turn ends nothing");
+            self.may_end()?;
+        }
         prop_assert!(self.verified || !tool.requires_verified, "not for strangers");
         let within = self.use_case.budget.tool_runs.is_none_or(|most| self.tool_runs < most);
         prop_assert!(within || ends, "what is spent is spent");
@@ -297,7 +325,7 @@ impl World {
             self.last_word_said = self.now;
         }
         if text == LIMIT || text == SILENCE_GOODBYE {
-            let by = self.now + Duration::from_secs(4) + self.speaking_time();
+            let by = self.now + Duration::from_secs(4) + self.playing_time();
             self.ending = Ending::Closing { by, firm: text == LIMIT };
         }
         Ok(())
@@ -310,13 +338,30 @@ impl World {
         let heard =
             letters_left(&self.queue) == 0 || self.now >= self.last_word_said + Duration::from_secs(4);
         prop_assert!(heard, "the agent's words are still playing");
+        prop_assert!(self.now >= self.recording_heard_by(), "a recording is playing");
         Ok(())
     }
 
-    /// What the slowest voice takes for the words that were not heard yet.
-    fn speaking_time(&self) -> Duration {
-        let characters: usize = self.queue.iter().map(String::len).sum();
-        Duration::from_millis(characters as u64 * 125 + 1)
+    /// The caller has nothing to say to the end, and nothing is broken off by it.
+    fn may_end(&self) -> Result<(), TestCaseError> {
+        prop_assert!(self.words_come_by.is_none_or(|by| by <= self.now), "the caller has something to say");
+        prop_assert!(self.now >= self.recording_heard_by(), "a recording is playing");
+        Ok(())
+    }
+
+    /// Before that, a recording may be playing.
+    fn recording_heard_by(&self) -> Instant {
+        let waits = self.queue.iter().any(|word| word == RECORDING);
+        if waits { self.recording_over_by } else { self.begun }
+    }
+
+    /// What the slowest voice and the longest recordings take for what was not heard yet.
+    fn playing_time(&self) -> Duration {
+        let time = |word: &String| {
+            let speaking = Duration::from_millis(word.len() as u64 * 125);
+            if word == RECORDING { RECORDING_LASTS } else { speaking }
+        };
+        self.queue.iter().map(time).sum::<Duration>() + Duration::from_millis(1)
     }
 
     fn end(&mut self, reason: &EndReason) -> Result<(), TestCaseError> {
@@ -324,6 +369,7 @@ impl World {
             EndReason::CallerHungUp => {}
             EndReason::AgentEnded { .. } | EndReason::HandedOff { .. } => {
                 prop_assert!(!self.disturbed, "an interrupted turn ends nothing");
+                self.may_end()?;
                 prop_assert!(self.ever_started.values().any(|ends| *ends), "not every tool may end a call");
             }
             EndReason::CallerSilent => {
