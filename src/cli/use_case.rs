@@ -156,7 +156,11 @@ async fn list(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
 }
 
 async fn all_of(store: &impl RecordStore, pk1: &str) -> anyhow::Result<Vec<Map<String, Value>>> {
-    store.list_records(pk1).await.map_err(|error| anyhow::anyhow!("{}", causes(&error)))
+    let listed = store.list_records(pk1, usize::MAX).await;
+    let mut items = listed.map_err(|error| anyhow::anyhow!("{}", causes(&error)))?;
+    // The store begins with the last one.
+    items.reverse();
+    Ok(items)
 }
 
 /// The kinds of records that a use case's tools look up: the table itself has no list of them.

@@ -213,11 +213,38 @@ impl RecordStore for FakeRecords {
         })
     }
 
+    fn put_new_record(&self, _: Map<String, Value>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        panic!("tools write under keys of their own")
+    }
+
+    fn update_record<'a>(
+        &'a self,
+        pk: &'a str,
+        sk: &'a str,
+        set: Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Option<Map<String, Value>>, StoreError>> {
+        Box::pin(async move {
+            self.matching(&[])?;
+            let mut items = self.items.lock().unwrap();
+            let item = items.iter_mut().find(|item| item["pk"] == pk && item["sk"] == sk);
+            Ok(item.map(|item| {
+                item.extend(set);
+                item.clone()
+            }))
+        })
+    }
+
     fn list_records<'a>(
         &'a self,
         pk1: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
-        Box::pin(async move { self.matching(&[("pk1", pk1)]) })
+        Box::pin(async move {
+            let mut items = self.matching(&[("pk1", pk1)])?;
+            items.sort_by(|one, other| other["sk1"].as_str().cmp(&one["sk1"].as_str()));
+            items.truncate(most);
+            Ok(items)
+        })
     }
 }
 
