@@ -15,8 +15,8 @@ use voice_core::ports::{
 };
 use voice_core::private::Private;
 use voice_core::use_case::{
-    CallerProfile, Handler, HttpBody, HttpTool, McpTool, ResponseMapping, SecretRef, Tool, UseCase,
-    VerifyChannel,
+    CallerProfile, Handler, HttpBody, HttpTool, McpServer, McpTool, ResponseMapping, SecretRef, Tool,
+    UseCase, VerifyChannel,
 };
 
 use super::{McpCaller, Tools, ToolsParts, http};
@@ -314,8 +314,25 @@ impl Telephony for FakeCarrier {
 pub(super) struct FakeOthers {
     /// By the name of their variable.
     pub(super) secrets: Mutex<BTreeMap<String, String>>,
+    /// What secrets are after they were refused.
+    pub(super) newer: Mutex<BTreeMap<String, String>>,
     pub(super) placed: Mutex<Vec<OutboundRequest>>,
     pub(super) refusal: Mutex<Option<NotPlaced>>,
+    /// MCP servers do not answer.
+    pub(super) hangs: Mutex<bool>,
+}
+
+pub(super) fn mcp_tool() -> McpTool {
+    let server = McpServer {
+        name: "crm".to_owned(),
+        url: "https://mcp.example.com/".to_owned(),
+        headers: BTreeMap::new(),
+        allow: Vec::new(),
+        prefix: String::new(),
+        timeout: Duration::from_secs(1),
+        idempotent: Vec::new(),
+    };
+    McpTool { server: Arc::new(server), name: "find".to_owned() }
 }
 
 impl SecretSource for FakeOthers {
@@ -324,6 +341,13 @@ impl SecretSource for FakeOthers {
         let secret = self.secrets.lock().unwrap().get(name).cloned().map(Private::new);
         let missing = SecretError { name: name.clone(), reason: "is not set", source: None };
         Box::pin(async { secret.ok_or(missing) })
+    }
+
+    fn refused(&self, reference: &SecretRef) {
+        let SecretRef::Environment(name) = reference else { panic!("{reference:?} is not in these tests") };
+        if let Some(newer) = self.newer.lock().unwrap().remove(name) {
+            self.secrets.lock().unwrap().insert(name.clone(), newer);
+        }
     }
 }
 
@@ -354,6 +378,11 @@ impl McpCaller for FakeOthers {
         tool: &'a McpTool,
         request: &'a ToolRequest,
     ) -> BoxFuture<'a, Result<Value, String>> {
-        Box::pin(async move { Ok(json!({ "tool": tool.name, "given": request.input })) })
+        Box::pin(async move {
+            if *self.hangs.lock().unwrap() {
+                return std::future::pending().await;
+            }
+            Ok(json!({ "tool": tool.name, "given": request.input }))
+        })
     }
 }
