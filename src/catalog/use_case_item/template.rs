@@ -24,14 +24,7 @@ pub(super) struct Templates<'a> {
 
 impl<'a> Templates<'a> {
     pub(super) fn of_schema(schema: Option<&'a Value>) -> Self {
-        const ELSEWHERE: [&str; 6] = ["$ref", "allOf", "anyOf", "oneOf", "if", "patternProperties"];
-        let schema = schema.and_then(Value::as_object);
-        let all_declared = schema.filter(|schema| !ELSEWHERE.iter().any(|name| schema.contains_key(*name)));
-        let names = |schema: &'a Map<String, Value>| {
-            let properties = schema.get("properties").and_then(Value::as_object);
-            properties.into_iter().flat_map(Map::keys).map(String::as_str).collect()
-        };
-        Self { arguments: all_declared.map(names) }
+        Self { arguments: schema.and_then(declared_arguments) }
     }
 
     /// Reports what is wrong with a text that may hold templates.
@@ -113,6 +106,17 @@ impl<'a> Templates<'a> {
             _ => format!("{root}.{field} is not defined"),
         })
     }
+}
+
+/// The arguments that an object schema declares; nothing when they may be declared elsewhere.
+pub(super) fn declared_arguments(schema: &Value) -> Option<BTreeSet<&str>> {
+    const ELSEWHERE: [&str; 6] = ["$ref", "allOf", "anyOf", "oneOf", "if", "patternProperties"];
+    let schema = schema.as_object()?;
+    if ELSEWHERE.iter().any(|name| schema.contains_key(*name)) {
+        return None;
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    Some(properties.into_iter().flat_map(Map::keys).map(String::as_str).collect())
 }
 
 const fn is_unknown(kind: ErrorKind) -> bool {
