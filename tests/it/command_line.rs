@@ -108,6 +108,7 @@ async fn a_use_case_that_is_named_and_not_there_is_a_warning() {
     let use_case = folder.path().join("reception");
     std::fs::create_dir(&use_case).unwrap();
     let settings = "prompt = \"Be kind.\"\n[[tools]]\nname = \"go_on\"\ninputSchema.json.type = \"object\"\n\
+                    inputSchema.json.properties.useCase.type = \"string\"\n\
                     handler = { type = \"set_use_case\", useCases = [\"reception\", \"billing\"] }\n";
     std::fs::write(use_case.join("use-case.toml"), settings).unwrap();
     let numbers = "[numbers.\"+18005550199\"]\nuseCase = \"sales\"\n";
