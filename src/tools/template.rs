@@ -13,6 +13,7 @@ use serde_json::Value;
 use self::expression::Expression;
 pub(super) use self::json::JsonTemplate;
 pub(super) use self::values::{Values, call_facts};
+use crate::templates::split;
 
 /// Longer than anything that a tool sends.
 const LONGEST_OUTPUT: usize = 256 * 1024;
@@ -38,7 +39,7 @@ impl Template {
             let (before, tag) = rest.split_at(start);
             push_literal(&mut parts, before);
             if let Some(inside) = tag.strip_prefix("{{") {
-                let (expression, after) = expression::split(inside)?;
+                let (expression, after) = split(inside, "}}").map_err(|refusal| refusal.to_string())?;
                 parts.push(Part::Expression(Expression::compile(expression)?));
                 rest = after;
             } else if tag.starts_with("{%") || tag.starts_with("{#") {
