@@ -63,6 +63,7 @@ impl App {
             tool_secrets_of_environment(),
             aws_sdk_secretsmanager::Client::new(&aws.secrets),
             metrics.clone(),
+            tasks.clone(),
         ));
         let access = http_tools::Settings {
             allowed_hosts: allowed_hosts(settings)?,

@@ -16,4 +16,5 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod telephony;
+pub mod templates;
 pub mod tools;

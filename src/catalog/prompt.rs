@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
+use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior, filters};
 use voice_core::ports::Direction;
 use voice_core::use_case::CallerProfile;
 
 use self::bounded_output::BoundedOutput;
+use crate::templates::engine;
 
 /// What a prompt may speak of.
 #[derive(Clone, Copy)]
@@ -131,22 +132,13 @@ fn describe(error: &minijinja::Error) -> String {
     format!("the template was not rendered: {}{line}", error.kind())
 }
 
-/// An engine with nothing in it but filters whose output is about as long as their input.
-pub(super) fn environment() -> Environment<'static> {
-    let mut environment = Environment::empty();
-    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.set_debug(false);
-    // Blocks on lines of their own leave no blank lines, and text without templates stays as it is.
+/// Blocks on lines of their own leave no blank lines, and text without templates stays as it is.
+fn environment() -> Environment<'static> {
+    let mut environment = engine();
     let mut syntax = SyntaxConfig::builder();
     if let Ok(syntax) = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build() {
         environment.set_syntax(syntax);
     }
-    environment.add_filter("default", filters::default);
-    environment.add_filter("upper", filters::upper);
-    environment.add_filter("lower", filters::lower);
-    environment.add_filter("title", filters::title);
-    environment.add_filter("capitalize", filters::capitalize);
-    environment.add_filter("trim", filters::trim);
     environment
 }
 

@@ -98,7 +98,16 @@ fn use_case_command() -> Command {
                 .arg(paths()),
         )
         .subcommand(
-            Command::new("put").about("Check items and write them to the table").arg(paths()).args(table()),
+            Command::new("put")
+                .about("Check items and write them to the table")
+                .arg(paths())
+                .arg(
+                    Arg::new("overwrite-records")
+                        .long("overwrite-records")
+                        .action(ArgAction::SetTrue)
+                        .help("Write records that exist already too, which calls may have changed since"),
+                )
+                .args(table()),
         )
         .subcommand(Command::new("list").about("List the use cases in the table").args(table()))
 }

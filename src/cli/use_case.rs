@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ArgMatches;
 use serde_json::{Map, Value};
 use voice_core::ports::RecordStore;
-use voice_core::use_case::Handler;
+use voice_core::use_case::{Handler, McpServer, Tool, UseCase};
 
 use super::{say, say_error, source};
 use crate::app::{aws_config, store};
@@ -19,6 +20,7 @@ use crate::catalog::use_case_item::{Problem, parse_use_case};
 use crate::config::Settings;
 use crate::config::authored::{AuthoredItem, read};
 use crate::telemetry::causes;
+use crate::tools;
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     match matches.subcommand() {
@@ -85,12 +87,30 @@ fn check_item(item: &Map<String, Value>) -> Checked {
     }
     match parse_use_case(item) {
         Ok(parsed) => Checked {
-            errors: parsed.attribute_errors,
+            errors: parsed.attribute_errors.into_iter().chain(unusable(&parsed.use_case)).collect(),
             warnings: parsed.warnings,
             references: references::of_use_case(&parsed.use_case),
         },
         Err(errors) => Checked { errors, ..Checked::default() },
     }
+}
+
+/// Tools, and servers of tools, that the runner would not ask.
+fn unusable(use_case: &UseCase) -> Vec<Problem> {
+    let tool_problem = |tool: &Arc<Tool>| {
+        let reason = match &tool.handler {
+            // A handler that nobody knows has its warning, and a server is looked at by itself.
+            Handler::Unknown(_) | Handler::Mcp(_) => None,
+            _ => tools::problem(tool),
+        };
+        reason.map(|reason| Problem { path: format!("tools.{}.handler", tool.name), reason })
+    };
+    let server_problem = |server: &Arc<McpServer>| {
+        let reason = tools::mcp::problem(server)?;
+        Some(Problem { path: format!("mcpServers.{}", server.name), reason })
+    };
+    let tools = use_case.tools.iter().filter_map(tool_problem);
+    tools.chain(use_case.mcp_servers.iter().filter_map(server_problem)).collect()
 }
 
 fn check(items: &[AuthoredItem]) -> anyhow::Result<ExitCode> {
@@ -124,15 +144,35 @@ async fn put(matches: &ArgMatches, items: Vec<AuthoredItem>) -> anyhow::Result<E
         return Ok(ExitCode::FAILURE);
     }
     let store = records(matches).await?;
+    let overwrite_records = matches.get_flag("overwrite-records");
+    let mut left = 0;
     for AuthoredItem { item, .. } in items {
         let name = describe(&item);
-        store
-            .put_record(item, None)
-            .await
-            .map_err(|error| anyhow::anyhow!("{name} was not written: {}", causes(&error)))?;
-        say(&format!("loaded {name}"));
+        if write(&store, item, overwrite_records).await.with_context(|| format!("{name} was not written"))? {
+            say(&format!("loaded {name}"));
+        } else {
+            left += 1;
+        }
+    }
+    if left > 0 {
+        let verb = if left == 1 { "exists already and was" } else { "exist already and were" };
+        say(&format!("{} {verb} left; --overwrite-records writes them too", count(left, "record")));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether an item was written. A record that is there may have been changed by a call since, and is left alone.
+async fn write(
+    store: &impl RecordStore,
+    item: Map<String, Value>,
+    overwrite_records: bool,
+) -> anyhow::Result<bool> {
+    let written = if is_record(&item) && !overwrite_records {
+        store.put_new_record(item).await
+    } else {
+        store.put_record(item, None).await.map(|()| true)
+    };
+    written.map_err(|error| anyhow::anyhow!("{}", causes(&error)))
 }
 
 async fn list(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -156,7 +196,11 @@ async fn list(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
 }
 
 async fn all_of(store: &impl RecordStore, pk1: &str) -> anyhow::Result<Vec<Map<String, Value>>> {
-    store.list_records(pk1).await.map_err(|error| anyhow::anyhow!("{}", causes(&error)))
+    let listed = store.list_records(pk1, usize::MAX).await;
+    let mut items = listed.map_err(|error| anyhow::anyhow!("{}", causes(&error)))?;
+    // The store begins with the last one.
+    items.reverse();
+    Ok(items)
 }
 
 /// The kinds of records that a use case's tools look up: the table itself has no list of them.
@@ -177,6 +221,11 @@ async fn records(matches: &ArgMatches) -> anyhow::Result<impl RecordStore> {
 
 fn is_use_case(item: &Map<String, Value>) -> bool {
     text(item, "sk") == "configuration"
+}
+
+/// One of those that tools look up, and change.
+fn is_record(item: &Map<String, Value>) -> bool {
+    text(item, "sk") == "record" && text(item, "pk").starts_with("record::")
 }
 
 fn describe(item: &Map<String, Value>) -> String {

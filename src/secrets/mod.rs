@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 use voice_core::ports::{BoxFuture, SecretError, SecretSource};
 use voice_core::private::Private;
@@ -31,12 +32,14 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// Secrets that are known are fetched anew as `tasks`, behind those who use them.
     pub fn new(
         environment: EnvironmentSecrets,
         client: aws_sdk_secretsmanager::Client,
         metrics: Metrics,
+        tasks: TaskTracker,
     ) -> Self {
-        Self { environment, remote: Cache::new(SecretsManager::new(client)), metrics }
+        Self { environment, remote: Cache::new(SecretsManager::new(client), tasks), metrics }
     }
 
     async fn find(&self, reference: &SecretRef) -> Result<Private<String>, SecretError> {
@@ -63,6 +66,14 @@ impl SecretSource for Secrets {
                 warn!(error = %causes(error), "a secret cannot be had");
             })
         })
+    }
+
+    fn refused(&self, reference: &SecretRef) {
+        match reference {
+            // The environment of a process does not change.
+            SecretRef::Environment(_) => {}
+            SecretRef::SecretsManager { id, .. } => self.remote.doubt(id),
+        }
     }
 }
 
@@ -115,7 +126,7 @@ mod tests {
         let client = aws_sdk_secretsmanager::Client::from_conf(config);
         let known = [("TOOL_SECRET_A".to_owned(), Private::new("a".to_owned()))].into();
         let metrics = Metrics::default();
-        let secrets = Secrets::new(known, client, metrics.clone());
+        let secrets = Secrets::new(known, client, metrics.clone(), TaskTracker::new());
         let of = |name: &str| SecretRef::Environment(name.to_owned());
         assert_eq!(secrets.secret(&of("TOOL_SECRET_A")).await.unwrap().expose(), "a");
         let missing = secrets.secret(&of("TWILIO_AUTH_TOKEN")).await.unwrap_err();

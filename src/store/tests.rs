@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use rehearsal::dynamodb::{DynamoDbOptions, EmbeddedDynamoDb};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use voice_core::history::{Record, Sequence};
 use voice_core::message::{GenerationId, Message, RunId, ToolCallId, ToolOutcome};
 use voice_core::ports::{
@@ -268,4 +268,80 @@ async fn a_number_that_calls_without_end_is_counted_only_so_far() {
     for call in ["CA1000", "CA1001", "CA1001", "CA5"] {
         assert_eq!(store.count_at(&caller, call, Duration::from_mins(1), now).await.unwrap(), 1000, "{call}");
     }
+}
+
+fn record(fields: &Value) -> Map<String, Value> {
+    let mut record =
+        json!({ "pk": "record::booking::A1", "sk": "record", "pk1": "record::booking", "sk1": "A1" });
+    record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    record.as_object().unwrap().clone()
+}
+
+fn fields(fields: &Value) -> Map<String, Value> {
+    fields.as_object().unwrap().clone()
+}
+
+#[tokio::test]
+async fn two_updates_of_a_record_do_not_undo_each_other() {
+    let (_dynamodb, store) = table().await;
+    store.put_record(record(&json!({ "status": "open", "seats": 2 })), None).await.unwrap();
+    let update = |set: Value| {
+        let store = store.clone();
+        async move { store.update_record("record::booking::A1", "record", fields(&set)).await.unwrap() }
+    };
+    let (one, other) =
+        tokio::join!(update(json!({ "status": "canceled" })), update(json!({ "name": "Ada" })));
+    assert_eq!((&one.unwrap()["status"], &other.unwrap()["name"]), (&json!("canceled"), &json!("Ada")));
+    let all = update(json!({ "size": { "m": 2 } })).await.unwrap();
+    let expected = json!({ "status": "canceled", "name": "Ada", "seats": 2, "size": { "m": 2 } });
+    assert_eq!(all, record(&expected), "as it is afterwards, keys included");
+    assert_eq!(store.get_record("record::booking::A1", "record").await.unwrap(), Some(all));
+}
+
+#[tokio::test]
+async fn a_record_that_is_gone_is_not_brought_back_by_an_update() {
+    let (dynamodb, store) = table().await;
+    let update =
+        || store.update_record("record::booking::A1", "record", fields(&json!({ "status": "open" })));
+    assert_eq!(update().await.unwrap(), None, "it never was");
+    store.put_record(record(&json!({})), None).await.unwrap();
+    let delete = dynamodb.client().await.delete_item().table_name(TABLE);
+    let delete = delete.key("pk", AttributeValue::S("record::booking::A1".to_owned()));
+    delete.key("sk", AttributeValue::S("record".to_owned())).send().await.unwrap();
+    assert_eq!(update().await.unwrap(), None, "it was deleted");
+    assert_eq!(store.get_record("record::booking::A1", "record").await.unwrap(), None);
+    store.put_record(record(&json!({ "expireAt": 1 })), None).await.unwrap();
+    assert_eq!(update().await.unwrap(), None, "it has expired");
+}
+
+#[tokio::test]
+async fn a_new_record_takes_no_others_place() {
+    let (_dynamodb, store) = table().await;
+    assert!(store.put_new_record(record(&json!({ "status": "first" }))).await.unwrap());
+    assert!(!store.put_new_record(record(&json!({ "status": "second" }))).await.unwrap());
+    let found = store.get_record("record::booking::A1", "record").await.unwrap();
+    assert_eq!(found.unwrap()["status"], "first");
+    store.put_record(record(&json!({ "expireAt": 1 })), None).await.unwrap();
+    assert!(store.put_new_record(record(&json!({ "status": "third" }))).await.unwrap(), "it had expired");
+}
+
+#[tokio::test]
+async fn a_list_begins_with_the_last_and_stops_where_it_is_told() {
+    let (_dynamodb, store) = table().await;
+    for (key, expires) in [("2026-01-01", json!(null)), ("2026-01-02", json!(1)), ("2026-01-03", json!(null))]
+    {
+        let mut item = record(&json!({ "pk": format!("record::booking::{key}"), "sk1": key }));
+        item.extend(expires.is_number().then(|| ("expireAt".to_owned(), expires)));
+        store.put_record(item, None).await.unwrap();
+    }
+    let list = |most: usize| {
+        let store = store.clone();
+        async move {
+            let listed = store.list_records("record::booking", most).await.unwrap();
+            listed.iter().map(|item| item["sk1"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(list(1).await, ["2026-01-03"]);
+    assert_eq!(list(2).await, ["2026-01-03", "2026-01-01"], "what has expired takes no place");
+    assert_eq!(list(usize::MAX).await.len(), 2);
 }

@@ -14,6 +14,7 @@ mod trouble;
 
 use std::sync::Arc;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::model::{CallToolRequestParams, CallToolResult, RequestMetaObject};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 use url::Url;
 use voice_core::ports::{BoxFuture, RemoteTools, RemoteToolsError, SecretSource, ToolRequest};
-use voice_core::use_case::{McpServer, McpTool, Tool};
+use voice_core::use_case::{HeaderSource, McpServer, McpTool, OWN_HEADERS, Tool};
 
 use super::McpCaller;
 use crate::metrics::{Counter, Metrics};
@@ -84,6 +85,9 @@ impl McpServers {
             if !trouble.is_of_the_connection() {
                 return Err(trouble);
             }
+            if matches!(trouble, Trouble::NotLetIn(_)) {
+                server.address.doubt_secrets(&self.means);
+            }
             server.disconnect(&connection);
             let is_harmless = trouble.nothing_ran() || request.tool.idempotent;
             if !(may_try_again && is_harmless) {
@@ -145,6 +149,21 @@ impl RemoteTools for McpServers {
             Ok(tools)
         })
     }
+}
+
+/// What makes a server unusable, if anything does.
+pub fn problem(server: &McpServer) -> Option<String> {
+    if let Err(error) = Url::parse(&server.url) {
+        return Some(format!("the URL of the server {} cannot be read: {error}", server.name));
+    }
+    let is_unfit = |(name, source): &(&String, &HeaderSource)| {
+        let (HeaderSource::Template(text) | HeaderSource::Secret { prefix: text, .. }) = source;
+        HeaderName::from_bytes(name.as_bytes()).is_err()
+            || OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+            || HeaderValue::from_str(text).is_err()
+    };
+    let (name, _) = server.headers.iter().find(is_unfit)?;
+    Some(format!("the header {name} of the server {} cannot be sent", server.name))
 }
 
 /// The request to run the tool, with a key by which the server can tell that it has run before.

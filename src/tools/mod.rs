@@ -26,7 +26,7 @@ use voice_core::ports::{
     BoxFuture, CallPlacer, Effect, RecordStore, RunStore, SecretSource, Telephony, ToolRequest, ToolResult,
     ToolRunner, UseCaseSource,
 };
-use voice_core::use_case::{Handler, McpTool};
+use voice_core::use_case::{Handler, McpTool, Tool};
 
 use self::prepared::{Plan, Prepared, PreparedTools};
 use crate::metrics::Metrics;
@@ -56,6 +56,14 @@ pub struct ToolsParts {
     pub time_zone: TimeZone,
     pub metrics: Metrics,
     pub tasks: TaskTracker,
+}
+
+/// What makes every run of a tool fail, if anything does: what it names cannot be asked, or not like that.
+pub fn problem(tool: &Tool) -> Option<String> {
+    match Prepared::new(tool).plan {
+        Plan::Unusable(problem) => Some(problem),
+        Plan::Request(_) | Plan::Records(_) | Plan::AsConfigured => None,
+    }
 }
 
 /// The tool runner. Clones share everything.

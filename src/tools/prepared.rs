@@ -7,6 +7,7 @@ use voice_core::use_case::{Handler, Tool};
 
 use super::arguments::ArgumentCheck;
 use super::http::Endpoint;
+use super::mcp;
 use super::records::RecordPlan;
 
 /// Tools of use cases that are in use. Past it the ones that only this cache remembers are forgotten.
@@ -35,6 +36,7 @@ impl Prepared {
         let plan = match &tool.handler {
             Handler::Http(http) => Endpoint::compile(http).map(Plan::Request),
             Handler::Record(record) => RecordPlan::compile(record).map(Plan::Records),
+            Handler::Mcp(tool) => mcp::problem(&tool.server).map_or(Ok(Plan::AsConfigured), Err),
             Handler::Unknown(name) => Err(format!("there is no handler {name:?}")),
             _ => Ok(Plan::AsConfigured),
         };
@@ -77,7 +79,11 @@ impl PreparedTools {
 
 #[cfg(test)]
 mod tests {
+    use voice_core::use_case::{HeaderSource, McpServer, McpTool};
+
     use super::*;
+    use crate::tools::problem;
+    use crate::tools::testing::mcp_tool;
 
     #[test]
     fn a_tool_is_prepared_once_and_the_cache_is_bounded() {
@@ -96,5 +102,15 @@ mod tests {
     fn a_tool_that_cannot_work_says_why() {
         let prepared = Prepared::new(&Tool::new("t", Handler::Unknown("telepathy".to_owned())));
         assert!(matches!(prepared.plan, Plan::Unusable(problem) if problem.contains("telepathy")));
+        let with_header = |name: &str, text: &str| {
+            let source = HeaderSource::Template(text.to_owned());
+            let server =
+                McpServer { headers: [(name.to_owned(), source)].into(), ..(*mcp_tool().server).clone() };
+            problem(&Tool::new("t", Handler::Mcp(McpTool { server: Arc::new(server), ..mcp_tool() })))
+        };
+        assert_eq!(with_header("X-Tenant", "7"), None);
+        for (name, text) in [("X-Tenant", "7\nX-Admin: yes"), ("Host", "x"), ("no name", "x")] {
+            assert!(with_header(name, text).is_some_and(|problem| problem.contains(name)), "{name}");
+        }
     }
 }

@@ -85,19 +85,17 @@ pub(super) async fn handle(
     match &plan.action {
         Action::Get { key } => {
             let key = filled_key(key, &values)?;
-            Ok(plan.shown(find(records, plan, request, &key).await?))
+            Ok(plan.shown(find(records, plan, request, &key, None).await?))
         }
         Action::List { limit } => list(records, plan, request, *limit).await,
         Action::Update { key, set } => {
-            let key = filled_key(key, &values)?;
-            let mut record = find(records, plan, request, &key).await?;
-            record.extend(filled_fields(set, &values)?);
-            write(records, request, record.clone(), None).await?;
-            Ok(plan.shown(record))
+            let (key, set) = (filled_key(key, &values)?, filled_fields(set, &values)?);
+            Ok(plan.shown(find(records, plan, request, &key, Some(&set)).await?))
         }
         Action::Put { set, keep } => {
             let record = new_record(plan, request, filled_fields(set, &values)?);
-            write(records, request, record.clone(), *keep).await?;
+            let written = records.put_record(record.clone(), *keep).await;
+            written.map_err(|error| out_of_reach(request, &error))?;
             Ok(plan.shown(record))
         }
     }
@@ -123,17 +121,23 @@ fn filled_key(key: &Template, values: &Values) -> Result<String, String> {
 }
 
 /// The record of a key as it was said or, because callers spell, as it is written: in capitals, without spaces and hyphens.
+/// With `set`, as it is after these fields were set.
 async fn find(
     records: &dyn RecordStore,
     plan: &RecordPlan,
     request: &ToolRequest,
     key: &str,
+    set: Option<&Record>,
 ) -> Result<Record, String> {
     let written: String =
         key.chars().filter(|c| !c.is_whitespace() && *c != '-').flat_map(char::to_uppercase).collect();
     let other = Some(written.as_str()).filter(|written| *written != key && !written.is_empty());
     for key in [Some(key), other].into_iter().flatten() {
-        let found = records.get_record(&plan.partition(key), SORT_KEY).await;
+        let partition = plan.partition(key);
+        let found = match set {
+            Some(set) => records.update_record(&partition, SORT_KEY, set.clone()).await,
+            None => records.get_record(&partition, SORT_KEY).await,
+        };
         if let Some(record) = found.map_err(|error| out_of_reach(request, &error))? {
             return Ok(record);
         }
@@ -147,34 +151,32 @@ async fn list(
     request: &ToolRequest,
     limit: usize,
 ) -> Result<Value, String> {
-    let all = records.list_records(&plan.index_partition()).await;
-    let all = all.map_err(|error| out_of_reach(request, &error))?;
-    let total = all.len();
-    let shown: Vec<_> = all.into_iter().take(limit).map(|record| plan.shown(record)).collect();
-    Ok(json!({ "records": shown, "total": total }))
+    // One more than is shown tells whether there are more.
+    let listed = records.list_records(&plan.index_partition(), limit + 1).await;
+    let listed = listed.map_err(|error| out_of_reach(request, &error))?;
+    let there_are_more = listed.len() > limit;
+    let shown: Vec<_> = listed.into_iter().take(limit).map(|record| plan.shown(record)).collect();
+    let mut content = json!({ "records": shown });
+    if there_are_more {
+        content["more"] = Value::from(true);
+    }
+    Ok(content)
 }
 
 /// A repeated run writes the same record.
 fn new_record(plan: &RecordPlan, request: &ToolRequest, fields: Record) -> Record {
     let key = run_key(request);
+    // Of a fixed length, so that the index has the records of a kind in the order of their making.
+    let now = format!("{:.6}", Timestamp::now());
     let ours = [
         ("pk", plan.partition(&key)),
         ("sk", SORT_KEY.to_owned()),
         ("pk1", plan.index_partition()),
-        ("sk1", key),
-        ("createdAt", Timestamp::now().to_string()),
+        ("sk1", format!("{now}::{key}")),
+        ("createdAt", now),
         ("callSid", request.call.call_sid.clone()),
     ];
     fields.into_iter().chain(ours.map(|(name, value)| (name.to_owned(), Value::from(value)))).collect()
-}
-
-async fn write(
-    records: &dyn RecordStore,
-    request: &ToolRequest,
-    record: Record,
-    keep: Option<Duration>,
-) -> Result<(), String> {
-    records.put_record(record, keep).await.map_err(|error| out_of_reach(request, &error))
 }
 
 fn out_of_reach(request: &ToolRequest, error: &StoreError) -> String {

@@ -1,5 +1,6 @@
 //! One run of a tool: checks the arguments, claims the run, lets the handler work, records the outcome.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,11 +19,15 @@ use crate::telemetry::causes;
 
 /// The table may be slow; a run whose outcome cannot be written is not worth waiting for longer.
 const RECORDING: Duration = Duration::from_secs(5);
+/// So much longer than its handler takes, a run that may happen twice waits for its claim.
+const CLAIMING: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(tools: &Inner, request: &ToolRequest) -> ToolResult {
     let metrics = &tools.parts.metrics;
     metrics.count(Counter::ToolRuns);
+    let under_way = UnderWay { tools, request };
     let result = run_to_outcome(tools, request).await;
+    under_way.end();
     let succeeded = result.outcome.status == OutcomeStatus::Success;
     if !succeeded {
         metrics.count(Counter::ToolErrors);
@@ -71,10 +76,19 @@ async fn claim_then_handle<'a>(tools: &'a Inner, request: &'a ToolRequest, prepa
 }
 
 /// The run may happen twice: the table need not be waited for. Who has run it before, or owns the call by now, still
-/// has the say.
+/// has the say, if the table tells in time.
 async fn claim_and_handle<'a>(tools: &'a Inner, request: &'a ToolRequest, prepared: &Prepared) -> Ran<'a> {
-    let handling = async { Ok(tools.handle(request, prepared).await) };
-    tokio::try_join!(claim(tools, request), handling)
+    let mut claim = pin!(claim(tools, request));
+    let mut handling = pin!(tools.handle(request, prepared));
+    let handled = tokio::select! {
+        recording = &mut claim => return Ok((recording?, handling.await)),
+        handled = &mut handling => handled,
+    };
+    let recording = timeout(CLAIMING, claim).await.unwrap_or_else(|_| {
+        warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, "a tool run was not claimed in time, and is not recorded");
+        Ok(Recording::Nowhere)
+    });
+    Ok((recording?, handled))
 }
 
 async fn claim<'a>(tools: &'a Inner, request: &'a ToolRequest) -> Result<Recording<'a>, ToolResult> {
@@ -114,8 +128,28 @@ enum Recording<'a> {
     Nowhere,
 }
 
-/// A run that was claimed. Dropped before its end (cancelled, or out of time), it is recorded as such: nobody must be
-/// left to guess whether it still runs.
+/// A run from its beginning. Dropped before its end (cancelled, or out of time), it is noted as such.
+struct UnderWay<'a> {
+    tools: &'a Inner,
+    request: &'a ToolRequest,
+}
+
+impl UnderWay<'_> {
+    fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let request = self.request;
+        self.tools.parts.metrics.count(Counter::ToolErrors);
+        warn!(call.sid = %request.call.call_sid, generation = %request.run.generation, tool = %request.tool.name, "a tool run was broken off");
+    }
+}
+
+/// A run that was claimed. Dropped before its end, it is recorded as broken off: nobody must be left to guess whether it
+/// still runs.
 struct Unfinished<'a> {
     tools: &'a Inner,
     request: &'a ToolRequest,
@@ -159,11 +193,8 @@ fn stored(outcome: &ToolOutcome, storage: &Storage) -> ToolOutcome {
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        let request = self.request;
-        self.tools.parts.metrics.count(Counter::ToolErrors);
-        warn!(call.sid = %request.call.call_sid, generation = %request.run.generation, tool = %request.tool.name, "a tool run was broken off");
         let reason = "Broken off. Whether it had an effect is not known.";
-        self.record(&ToolOutcome::error(request.run.call.clone(), reason));
+        self.record(&ToolOutcome::error(self.request.run.call.clone(), reason));
     }
 }
 

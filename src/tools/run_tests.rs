@@ -18,6 +18,13 @@ fn time() -> ToolRequest {
     testing::request(Tool { idempotent: true, ..testing::tool("time") }, json!({}))
 }
 
+/// A tool that may happen twice, and does not come to its end.
+fn hanging(world: &World) -> ToolRequest {
+    *world.others.hangs.lock().unwrap() = true;
+    let tool = Tool { idempotent: true, ..Tool::new("find", Handler::Mcp(testing::mcp_tool())) };
+    testing::request(tool, json!({}))
+}
+
 async fn ran(world: &World, request: ToolRequest) -> ToolResult {
     world.tools(Settings::default()).run(request).await
 }
@@ -91,16 +98,41 @@ async fn an_outcome_that_is_known_is_given_again() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_dropped_before_its_claim_leaves_nothing() {
+async fn a_run_that_is_dropped_before_its_claim_is_noted_and_leaves_nothing() {
     let world = World::default();
     *world.runs.gate.lock().unwrap() = Some(Arc::new(Notify::new()));
-    for request in [sms(), time()] {
+    for (noted, request) in [(1, sms()), (2, hanging(&world))] {
         let mut running = Box::pin(world.tools(Settings::default()).run(request));
         assert!(futures_util::poll!(&mut running).is_pending());
+        drop(running);
+        assert_eq!(world.metrics.value(Counter::ToolErrors), noted);
     }
     world.settled().await;
     assert!(world.runs.completed.lock().unwrap().is_empty());
     assert!(world.carrier.messages.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_after_its_claim_is_noted_and_recorded() {
+    let world = World::default();
+    let mut running = Box::pin(world.tools(Settings::default()).run(hanging(&world)));
+    assert!(futures_util::poll!(&mut running).is_pending());
+    drop(running);
+    world.settled().await;
+    let completed = world.runs.completed.lock().unwrap();
+    assert!(completed[0].content["error"].as_str().unwrap().contains("Broken off"), "{completed:?}");
+    assert_eq!((completed.len(), world.metrics.value(Counter::ToolErrors)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_never_answers_costs_what_may_happen_twice_little() {
+    let world = World::default();
+    *world.runs.gate.lock().unwrap() = Some(Arc::new(Notify::new()));
+    let begun = tokio::time::Instant::now();
+    assert_eq!(ran(&world, time()).await.outcome.status, OutcomeStatus::Success);
+    assert_eq!(begun.elapsed().as_millis(), CLAIMING.as_millis());
+    world.settled().await;
+    assert!(world.runs.completed.lock().unwrap().is_empty(), "there may be no item to complete");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use self::expression::Expression;
 pub(super) use self::json::JsonTemplate;
 pub(super) use self::values::{Values, call_facts};
+use crate::templates::split;
 
 /// Longer than anything that a tool sends.
 const LONGEST_OUTPUT: usize = 256 * 1024;
@@ -38,7 +39,7 @@ impl Template {
             let (before, tag) = rest.split_at(start);
             push_literal(&mut parts, before);
             if let Some(inside) = tag.strip_prefix("{{") {
-                let (expression, after) = expression::split(inside)?;
+                let (expression, after) = split(inside, "}}").map_err(|refusal| refusal.to_string())?;
                 parts.push(Part::Expression(Expression::compile(expression)?));
                 rest = after;
             } else if tag.starts_with("{%") || tag.starts_with("{#") {
@@ -121,7 +122,11 @@ fn text_of(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
+    use voice_core::ports::CallContext;
+    use voice_core::use_case::CallerProfile;
 
     use super::*;
     use crate::tools::testing;
@@ -149,6 +154,17 @@ mod tests {
             let arguments = json!({ "id": "A-1", "n": 7, "flag": true, "deep": { "list": ["one", "two"] }, "nothing": null });
             assert_eq!(filled(text, arguments).as_deref(), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn the_callers_number_is_the_persons_whatever_the_profile_says() {
+        let mut request = testing::request(testing::tool("t"), json!({}));
+        let attributes = json!({ "number": "+14155550199", "plan": "gold" }).as_object().cloned().unwrap();
+        let profile = CallerProfile { attributes: attributes.into(), ..CallerProfile::default() };
+        let call = CallContext { caller: Some(Arc::new(profile)), ..(*request.call).clone() };
+        request.call = Arc::new(call);
+        let filled = Template::compile("{{ caller.number }} {{ caller.plan }}").unwrap();
+        assert_eq!(filled.fill_plainly(&Values::of(&request)).as_deref(), Ok("+14155550100 gold"));
     }
 
     #[test]

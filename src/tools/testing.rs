@@ -15,8 +15,8 @@ use voice_core::ports::{
 };
 use voice_core::private::Private;
 use voice_core::use_case::{
-    CallerProfile, Handler, HttpBody, HttpTool, McpTool, ResponseMapping, SecretRef, Tool, UseCase,
-    VerifyChannel,
+    CallerProfile, Handler, HttpBody, HttpTool, McpServer, McpTool, ResponseMapping, SecretRef, Tool,
+    UseCase, VerifyChannel,
 };
 
 use super::{McpCaller, Tools, ToolsParts, http};
@@ -213,11 +213,38 @@ impl RecordStore for FakeRecords {
         })
     }
 
+    fn put_new_record(&self, _: Map<String, Value>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        panic!("tools write under keys of their own")
+    }
+
+    fn update_record<'a>(
+        &'a self,
+        pk: &'a str,
+        sk: &'a str,
+        set: Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Option<Map<String, Value>>, StoreError>> {
+        Box::pin(async move {
+            self.matching(&[])?;
+            let mut items = self.items.lock().unwrap();
+            let item = items.iter_mut().find(|item| item["pk"] == pk && item["sk"] == sk);
+            Ok(item.map(|item| {
+                item.extend(set);
+                item.clone()
+            }))
+        })
+    }
+
     fn list_records<'a>(
         &'a self,
         pk1: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
-        Box::pin(async move { self.matching(&[("pk1", pk1)]) })
+        Box::pin(async move {
+            let mut items = self.matching(&[("pk1", pk1)])?;
+            items.sort_by(|one, other| other["sk1"].as_str().cmp(&one["sk1"].as_str()));
+            items.truncate(most);
+            Ok(items)
+        })
     }
 }
 
@@ -287,8 +314,25 @@ impl Telephony for FakeCarrier {
 pub(super) struct FakeOthers {
     /// By the name of their variable.
     pub(super) secrets: Mutex<BTreeMap<String, String>>,
+    /// What secrets are after they were refused.
+    pub(super) newer: Mutex<BTreeMap<String, String>>,
     pub(super) placed: Mutex<Vec<OutboundRequest>>,
     pub(super) refusal: Mutex<Option<NotPlaced>>,
+    /// MCP servers do not answer.
+    pub(super) hangs: Mutex<bool>,
+}
+
+pub(super) fn mcp_tool() -> McpTool {
+    let server = McpServer {
+        name: "crm".to_owned(),
+        url: "https://mcp.example.com/".to_owned(),
+        headers: BTreeMap::new(),
+        allow: Vec::new(),
+        prefix: String::new(),
+        timeout: Duration::from_secs(1),
+        idempotent: Vec::new(),
+    };
+    McpTool { server: Arc::new(server), name: "find".to_owned() }
 }
 
 impl SecretSource for FakeOthers {
@@ -297,6 +341,13 @@ impl SecretSource for FakeOthers {
         let secret = self.secrets.lock().unwrap().get(name).cloned().map(Private::new);
         let missing = SecretError { name: name.clone(), reason: "is not set", source: None };
         Box::pin(async { secret.ok_or(missing) })
+    }
+
+    fn refused(&self, reference: &SecretRef) {
+        let SecretRef::Environment(name) = reference else { panic!("{reference:?} is not in these tests") };
+        if let Some(newer) = self.newer.lock().unwrap().remove(name) {
+            self.secrets.lock().unwrap().insert(name.clone(), newer);
+        }
     }
 }
 
@@ -327,6 +378,11 @@ impl McpCaller for FakeOthers {
         tool: &'a McpTool,
         request: &'a ToolRequest,
     ) -> BoxFuture<'a, Result<Value, String>> {
-        Box::pin(async move { Ok(json!({ "tool": tool.name, "given": request.input })) })
+        Box::pin(async move {
+            if *self.hangs.lock().unwrap() {
+                return std::future::pending().await;
+            }
+            Ok(json!({ "tool": tool.name, "given": request.input }))
+        })
     }
 }

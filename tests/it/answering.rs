@@ -258,7 +258,24 @@ impl RecordStore for Drawer {
         panic!("a catalog only reads")
     }
 
-    fn list_records<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
+    fn put_new_record(&self, _: Map<String, Value>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        panic!("a catalog only reads")
+    }
+
+    fn update_record<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Option<Map<String, Value>>, StoreError>> {
+        panic!("a catalog only reads")
+    }
+
+    fn list_records<'a>(
+        &'a self,
+        _: &'a str,
+        _: usize,
+    ) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
         panic!("a catalog reads single records")
     }
 }

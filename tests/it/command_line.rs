@@ -108,6 +108,7 @@ async fn a_use_case_that_is_named_and_not_there_is_a_warning() {
     let use_case = folder.path().join("reception");
     std::fs::create_dir(&use_case).unwrap();
     let settings = "prompt = \"Be kind.\"\n[[tools]]\nname = \"go_on\"\ninputSchema.json.type = \"object\"\n\
+                    inputSchema.json.properties.useCase.type = \"string\"\n\
                     handler = { type = \"set_use_case\", useCases = [\"reception\", \"billing\"] }\n";
     std::fs::write(use_case.join("use-case.toml"), settings).unwrap();
     let numbers = "[numbers.\"+18005550199\"]\nuseCase = \"sales\"\n";
@@ -121,6 +122,30 @@ async fn a_use_case_that_is_named_and_not_there_is_a_warning() {
     );
     assert!(said.contains("numbers.toml: useCase: there is no use case sales"), "{said}");
     assert!(said.ends_with("2 items: 0 errors, 2 warnings\n"), "{said}");
+}
+
+#[tokio::test]
+async fn what_the_service_would_not_ask_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let use_case = folder.path().join("reception");
+    std::fs::create_dir(&use_case).unwrap();
+    let settings = "prompt = \"Be kind.\"\n[[tools]]\nname = \"find\"\ninputSchema.json.type = \"object\"\n\
+                    handler = { type = \"http\", url = \"https://a.example/#x\" }\n\
+                    [[tools]]\nname = \"tell\"\ninputSchema.json.type = \"object\"\n\
+                    handler = { type = \"http\", url = \"https://a.example/\", headers = { X-A = \"a\\nb\" } }\n\
+                    [mcpServers.crm]\nurl = \"https://a.example/\"\nallow = [\"x\"]\nheaders = { X-B = \"a\\nb\" }\n";
+    std::fs::write(use_case.join("use-case.toml"), settings).unwrap();
+    let output = run(&mut trunkline(&["use-case", "check", &folder.path().display().to_string()])).await;
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for line in [
+        "use-case.toml: tools.find.handler: the URL must not have a fragment (#)",
+        "use-case.toml: tools.tell.handler: the header x-a holds characters that cannot be sent",
+        "use-case.toml: mcpServers.crm: the header X-B of the server crm cannot be sent",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    assert!(said.ends_with("1 item: 3 errors, 0 warnings\n"), "{said}");
 }
 
 #[tokio::test]
@@ -143,6 +168,14 @@ async fn records_are_put_and_counted_by_their_kind() {
     };
     let put = run(&mut with_table(&["use-case", "put", &path])).await;
     assert_eq!(put.status.code(), Some(0), "{}", stderr(&put));
+    let put = run(&mut with_table(&["use-case", "put", &path])).await;
+    let said = stdout(&put);
+    assert!(
+        said.contains("2 records exist already and were left") && !said.contains("loaded record "),
+        "{said}"
+    );
+    let put = run(&mut with_table(&["use-case", "put", "--overwrite-records", &path])).await;
+    assert!(stdout(&put).contains("loaded record record::reservation::1\n"), "{}", stdout(&put));
     let list = run(&mut with_table(&["use-case", "list"])).await;
     assert_eq!(
         stdout(&list),

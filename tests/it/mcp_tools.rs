@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -22,13 +22,20 @@ use voice_core::use_case::{Handler, HeaderSource, McpServer, McpTool, SecretRef,
 use crate::mcp_server::Server;
 use crate::support::SOON;
 
-/// Gives every secret the same value.
-#[derive(Debug)]
-struct Secrets;
+/// Gives every secret the same value, and another one each time that it was refused.
+#[derive(Debug, Default)]
+struct Secrets {
+    refusals: AtomicUsize,
+}
 
 impl SecretSource for Secrets {
     fn secret<'a>(&'a self, _: &'a SecretRef) -> BoxFuture<'a, Result<Private<String>, SecretError>> {
-        Box::pin(async { Ok(Private::new("open-sesame".to_owned())) })
+        let value = format!("sesame-{}", self.refusals.load(Ordering::SeqCst));
+        Box::pin(async { Ok(Private::new(value)) })
+    }
+
+    fn refused(&self, _: &SecretRef) {
+        self.refusals.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -49,7 +56,8 @@ fn client() -> Client {
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let (metrics, tasks) = (Metrics::default(), TaskTracker::new());
     tasks.close();
-    let servers = McpServers::new(http, Arc::new(check), Arc::new(Secrets), metrics.clone(), tasks.clone());
+    let servers =
+        McpServers::new(http, Arc::new(check), Arc::<Secrets>::default(), metrics.clone(), tasks.clone());
     Client { servers, metrics, tasks }
 }
 
@@ -150,7 +158,7 @@ async fn network_connections_serve_again_also_when_answers_are_streamed() {
 #[tokio::test]
 async fn secrets_are_sent_as_headers_and_a_refusal_is_told() {
     let (server, client) = (Server::start().await, client());
-    *server.memory.token.lock().unwrap() = Some("Bearer open-sesame");
+    *server.memory.token.lock().unwrap() = Some("Bearer sesame-0");
     let mut record = record(&server);
     let refused = client.call(&record, "echo").await.unwrap_err();
     assert!(refused.contains("refused"), "{refused}");
@@ -158,6 +166,24 @@ async fn secrets_are_sent_as_headers_and_a_refusal_is_told() {
     let source = HeaderSource::Secret { prefix: "Bearer ".to_owned(), secret };
     record.headers.insert("authorization".to_owned(), source);
     assert!(client.call(&record, "echo").await.is_ok());
+    assert_eq!(client.failures(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_changed_is_looked_up_once_more() {
+    let (server, client) = (Server::start().await, client());
+    let mut record = record(&server);
+    let secret = SecretRef::Environment("CRM_TOKEN".to_owned());
+    let source = HeaderSource::Secret { prefix: String::new(), secret };
+    record.headers.insert("authorization".to_owned(), source);
+    for (token, when) in [("sesame-1", "the session begins"), ("sesame-2", "it goes on")] {
+        *server.memory.token.lock().unwrap() = Some(token);
+        assert!(client.call(&record, "echo").await.is_ok(), "{when}");
+    }
+    assert_eq!((server.calls().len(), client.failures()), (2, 0));
+    *server.memory.token.lock().unwrap() = Some("sesame-99");
+    let refused = client.call(&record, "echo").await.unwrap_err();
+    assert!(refused.contains("refused"), "{refused}");
     assert_eq!(client.failures(), 1);
 }
 

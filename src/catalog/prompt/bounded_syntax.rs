@@ -8,24 +8,20 @@
 
 use thiserror::Error;
 
+use crate::templates::{NoExpression, split};
+
 /// What a template may not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(in crate::catalog) enum Refusal {
     #[error("only if, elif, else and endif may stand in {{% %}}")]
     Statement,
-    #[error("{0:?} may not stand in a template's expressions")]
-    Character(char),
-    #[error("a template is not closed")]
-    Open,
-    #[error("an expression is longer than {LONGEST_EXPRESSION} bytes")]
-    Long,
     #[error("there are more than {MOST_STATEMENTS} {{% %}}")]
     Many,
+    #[error(transparent)]
+    Expression(#[from] NoExpression),
 }
 
-/// The engine descends into expressions and into conditions, and a template that is long in either would
-/// overflow the stack, which ends the process.
-const LONGEST_EXPRESSION: usize = 400;
+/// The engine descends into conditions, and a template with many of them would overflow the stack, which ends the process.
 const MOST_STATEMENTS: usize = 100;
 
 const STATEMENTS: [&str; 4] = ["if", "elif", "else", "endif"];
@@ -42,16 +38,16 @@ pub(in crate::catalog) fn check(template: &str) -> Result<(), Refusal> {
     while let Some(start) = rest.find('{') {
         let tag = &rest[start..];
         rest = if let Some(comment) = tag.strip_prefix("{#") {
-            comment.split_once("#}").ok_or(Refusal::Open)?.1
+            comment.split_once("#}").ok_or(NoExpression::Open)?.1
         } else if let Some(expression) = tag.strip_prefix("{{") {
-            after_expression(expression, "}}")?
+            split(expression, "}}")?.1
         } else if let Some(statement) = tag.strip_prefix("{%") {
             check_statement(statement)?;
             statements += 1;
             if statements > MOST_STATEMENTS {
                 return Err(Refusal::Many);
             }
-            after_expression(statement, "%}")?
+            split(statement, "%}")?.1
         } else {
             &tag[1..]
         };
@@ -64,8 +60,8 @@ pub(in crate::catalog) fn expressions(template: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = template;
     while let Some((_, tag)) = rest.split_once("{{") {
-        let Ok(after) = after_expression(tag, "}}") else { break };
-        found.push(tag[..tag.len() - after.len() - 2].trim());
+        let Ok((expression, after)) = split(tag, "}}") else { break };
+        found.push(expression.trim());
         rest = after;
     }
     found
@@ -76,39 +72,6 @@ fn check_statement(statement: &str) -> Result<(), Refusal> {
     let end = statement.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
     let keyword = &statement[..end.unwrap_or(statement.len())];
     if STATEMENTS.contains(&keyword) { Ok(()) } else { Err(Refusal::Statement) }
-}
-
-/// What follows an expression that ends with `closing`. Text in quotes may hold anything.
-fn after_expression<'a>(expression: &'a str, closing: &str) -> Result<&'a str, Refusal> {
-    let mut quote = None;
-    let mut is_escaped = false;
-    for (index, character) in expression.char_indices() {
-        if index > LONGEST_EXPRESSION {
-            return Err(Refusal::Long);
-        }
-        if let Some(delimiter) = quote {
-            match character {
-                _ if is_escaped => is_escaped = false,
-                '\\' => is_escaped = true,
-                _ if character == delimiter => quote = None,
-                _ => {}
-            }
-        } else if let Some(rest) = expression[index..].strip_prefix(closing) {
-            return Ok(rest);
-        } else if matches!(character, '"' | '\'') {
-            quote = Some(character);
-        } else if !is_allowed(character) {
-            return Err(Refusal::Character(character));
-        }
-    }
-    Err(Refusal::Open)
-}
-
-/// Neither `*`, which repeats text and lists, nor braces, nor `%`.
-fn is_allowed(character: char) -> bool {
-    character.is_ascii_alphanumeric()
-        || character.is_ascii_whitespace()
-        || "_.,|()[]=!<>~+-".contains(character)
 }
 
 #[cfg(test)]
@@ -134,17 +97,20 @@ mod tests {
         {
             assert_eq!(check(&format!("{{% {statement} %}}")), Err(Refusal::Statement), "{statement}");
         }
-        assert_eq!(check("{{ 'a' * 1000000 }}"), Err(Refusal::Character('*')));
-        assert_eq!(check("{% if 'a' * 1000000 %}{% endif %}"), Err(Refusal::Character('*')));
-        assert_eq!(check("{{ {'a': 1}}} * 9 }}"), Err(Refusal::Character('{')));
-        assert_eq!(check("{# {{ ' #}{{ 'a' * 9 }}"), Err(Refusal::Character('*')));
-        assert_eq!(check(r"{{ '\\' * 9 }}"), Err(Refusal::Character('*')));
+        assert_eq!(check("{{ 'a' * 1000000 }}"), Err(Refusal::Expression(NoExpression::Character('*'))));
+        assert_eq!(
+            check("{% if 'a' * 1000000 %}{% endif %}"),
+            Err(Refusal::Expression(NoExpression::Character('*')))
+        );
+        assert_eq!(check("{{ {'a': 1}}} * 9 }}"), Err(Refusal::Expression(NoExpression::Character('{'))));
+        assert_eq!(check("{# {{ ' #}{{ 'a' * 9 }}"), Err(Refusal::Expression(NoExpression::Character('*'))));
+        assert_eq!(check(r"{{ '\\' * 9 }}"), Err(Refusal::Expression(NoExpression::Character('*'))));
     }
 
     #[test]
     fn what_the_engine_would_descend_into_too_far_is_refused() {
-        assert_eq!(check(&format!("{{{{ a{} }}}}", ".b".repeat(LONGEST_EXPRESSION))), Err(Refusal::Long));
-        assert_eq!(check(&format!("{{{{ '{}' }}}}", "x".repeat(LONGEST_EXPRESSION))), Err(Refusal::Long));
+        assert_eq!(check(&format!("{{{{ a{} }}}}", ".b".repeat(500))), Err(NoExpression::Long.into()));
+        assert_eq!(check(&format!("{{{{ '{}' }}}}", "x".repeat(500))), Err(NoExpression::Long.into()));
         assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS + 1)), Err(Refusal::Many));
         assert_eq!(check(&"{% if a %}".repeat(MOST_STATEMENTS)), Ok(()));
         assert_eq!(check(&"{{ a }}".repeat(10 * MOST_STATEMENTS)), Ok(()));
@@ -159,7 +125,7 @@ mod tests {
     #[test]
     fn what_stays_open_is_refused() {
         for template in ["{{ a", "{# a", "{% if a", "{{ 'a }}"] {
-            assert_eq!(check(template), Err(Refusal::Open), "{template}");
+            assert_eq!(check(template), Err(NoExpression::Open.into()), "{template}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A handler is a name, or a map of `type` and the handler's options. Several names stand for one handler, because
 //! records of the replaced systems work as they are.
 
+pub(super) mod arguments;
 mod builtins;
 mod functions;
 mod http;

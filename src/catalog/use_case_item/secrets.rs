@@ -3,25 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use voice_core::use_case::{HeaderSource, SecretRef};
+use voice_core::use_case::{HeaderSource, OWN_HEADERS, SecretRef};
 
 use super::problem::Report;
 use super::section::{Section, kind};
 
 /// Only variables of these names can be referred to, so that no record reaches the service's own credentials.
 const VARIABLE_PREFIX: &str = "TOOL_SECRET_";
-/// Headers that make the request what it is; the service sets them.
-const OWN_HEADERS: [&str; 8] = [
-    "connection",
-    "content-length",
-    "host",
-    "idempotency-key",
-    "te",
-    "transfer-encoding",
-    "x-trunkline-call",
-    "x-trunkline-signature",
-];
-
 /// Reads a field that is `env:<variable>`, `aws:<id>` or `aws:<id>#<key>`.
 pub(super) fn read(section: &Section<'_>, name: &str, report: &mut Report) -> Option<SecretRef> {
     section.value(name)?;

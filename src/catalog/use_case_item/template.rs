@@ -2,14 +2,13 @@
 //! exists.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
-use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::problem::Report;
 use super::section::item_path;
-use crate::catalog::prompt::{bounded_syntax, environment};
+use crate::catalog::prompt::bounded_syntax;
+use crate::templates;
 
 const ROOTS: [&str; 5] = ["args", "call", "caller", "variables", "run"];
 const OF_THE_CALL: [&str; 6] = ["sid", "from", "to", "person", "direction", "useCase"];
@@ -24,14 +23,7 @@ pub(super) struct Templates<'a> {
 
 impl<'a> Templates<'a> {
     pub(super) fn of_schema(schema: Option<&'a Value>) -> Self {
-        const ELSEWHERE: [&str; 6] = ["$ref", "allOf", "anyOf", "oneOf", "if", "patternProperties"];
-        let schema = schema.and_then(Value::as_object);
-        let all_declared = schema.filter(|schema| !ELSEWHERE.iter().any(|name| schema.contains_key(*name)));
-        let names = |schema: &'a Map<String, Value>| {
-            let properties = schema.get("properties").and_then(Value::as_object);
-            properties.into_iter().flat_map(Map::keys).map(String::as_str).collect()
-        };
-        Self { arguments: all_declared.map(names) }
+        Self { arguments: schema.and_then(declared_arguments) }
     }
 
     /// Reports what is wrong with a text that may hold templates.
@@ -54,21 +46,14 @@ impl<'a> Templates<'a> {
     }
 
     fn check_expression(&self, text: &str, path: &str, report: &mut Report) {
-        static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(environment);
-
-        let cannot_be_read = |error: &minijinja::Error| {
-            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-            format!("is a template that cannot be read: {{{{ {text} }}}}: {detail}")
-        };
-        let expression = match ENGINE.compile_expression(text) {
+        let expression = match templates::compile(text) {
             Ok(expression) => expression,
-            Err(error) => return report.error(path, cannot_be_read(&error)),
+            Err(error) => {
+                let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+                let reason = format!("is a template that cannot be read: {{{{ {text} }}}}: {detail}");
+                return report.error(path, reason);
+            }
         };
-        // Filters are looked up when they run, and other failures depend on values.
-        match expression.eval(minijinja::Value::UNDEFINED) {
-            Err(error) if is_unknown(error.kind()) => return report.error(path, cannot_be_read(&error)),
-            _ => {}
-        }
         let names: BTreeSet<_> = expression.undeclared_variables(true).into_iter().collect();
         for reason in names.iter().filter_map(|name| self.unknown(name)) {
             report.warn(path, reason);
@@ -115,10 +100,15 @@ impl<'a> Templates<'a> {
     }
 }
 
-const fn is_unknown(kind: ErrorKind) -> bool {
-    use ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
-
-    matches!(kind, UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest)
+/// The arguments that an object schema declares; nothing when they may be declared elsewhere.
+pub(super) fn declared_arguments(schema: &Value) -> Option<BTreeSet<&str>> {
+    const ELSEWHERE: [&str; 6] = ["$ref", "allOf", "anyOf", "oneOf", "if", "patternProperties"];
+    let schema = schema.as_object()?;
+    if ELSEWHERE.iter().any(|name| schema.contains_key(*name)) {
+        return None;
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    Some(properties.into_iter().flat_map(Map::keys).map(String::as_str).collect())
 }
 
 #[cfg(test)]

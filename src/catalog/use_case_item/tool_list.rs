@@ -81,6 +81,14 @@ fn read_tool(
     let filler = entry.filled_text("filler", report).map(str::to_owned);
     let owner = Owner { name, path_of_name: specification.path_of("name"), schema: input_schema.as_ref() };
     let handler = handler::read(entry, &owner, shared, report)?;
+    if let Some(schema) = &input_schema {
+        handler::arguments::warn_of_missing(
+            &handler,
+            schema,
+            &specification.path_of("inputSchema.json"),
+            report,
+        );
+    }
     Some(Tool {
         name: name?.to_owned(),
         description,

@@ -13,8 +13,10 @@ mod verification;
 
 use jiff::Zoned;
 use voice_core::ports::ToolRequest;
+use voice_core::redaction::Redactor;
 use voice_core::use_case::Handler;
 
+use super::arguments::{shortened, text};
 use super::{Handled, NOT_AVAILABLE, ToolsParts};
 
 pub(super) async fn handle(parts: &ToolsParts, request: &ToolRequest) -> Handled {
@@ -43,6 +45,13 @@ pub(super) async fn handle(parts: &ToolsParts, request: &ToolRequest) -> Handled
 /// The names that may be chosen, for a model that chose another.
 fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A text among the arguments that leaves the call, to a person or to another call. It is masked before it is cut: half a
+/// card number is still one.
+fn outgoing_text(request: &ToolRequest, argument: &str, longest: usize) -> Option<String> {
+    let text = Redactor::new(&request.use_case.storage).text(text(request, argument)?).into_owned();
+    Some(shortened(&text, longest).to_owned())
 }
 
 #[cfg(test)]

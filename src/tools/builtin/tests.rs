@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use voice_core::ports::{Effect, NotPlaced, TelephonyError, TelephonyErrorKind, ToolRequest};
-use voice_core::use_case::{McpServer, McpTool, PlaceCall, SendSms, Tool, VerifyChannel};
+use voice_core::use_case::{Keep, PlaceCall, SendSms, Tool, UseCase, VerifyChannel};
 
 use super::*;
 use crate::metrics::Counter;
@@ -97,6 +97,24 @@ async fn calls_go_to_numbers_of_the_record() {
 }
 
 #[tokio::test]
+async fn the_reason_of_a_call_is_masked_and_stays_behind_when_nothing_is_kept() {
+    let world = World::default();
+    let reason_for = async |keep: Keep| {
+        let handler = Handler::PlaceCall(PlaceCall { numbers: office(), use_case: None });
+        let arguments = json!({ "to": "office", "reason": "card 4111 1111 1111 1111" });
+        let request = testing::request(Tool::new("t", handler), arguments);
+        let mut use_case = UseCase::new("reception", "");
+        use_case.storage.keep = keep;
+        let request = ToolRequest { use_case: Arc::new(use_case), ..request };
+        run_for(&world, request).await.unwrap();
+        let placed = world.others.placed.lock().unwrap().pop().unwrap();
+        placed.variables.expose().get("reason").cloned()
+    };
+    assert_eq!(reason_for(Keep::Words).await.as_deref(), Some("card [card number]"));
+    assert_eq!(reason_for(Keep::Nothing).await, None);
+}
+
+#[tokio::test]
 async fn a_call_that_is_not_placed_is_spoken_about() {
     let world = World::default();
     let handler = || Handler::PlaceCall(PlaceCall { numbers: office(), use_case: None });
@@ -107,7 +125,8 @@ async fn a_call_that_is_not_placed_is_spoken_about() {
         source: None,
     };
     for (refusal, told) in [
-        (NotPlaced::DoNotCall, "No call was placed: the number is on the do-not-call list."),
+        (NotPlaced::DoNotCall, "No call was placed: whoever has that number does not want to be called."),
+        (NotPlaced::NoCallerIds, "No call was placed: calls cannot be placed from this line."),
         (NotPlaced::Carrier(error), "No call was placed (Twilio 21215)."),
     ] {
         *world.others.refusal.lock().unwrap() = Some(refusal);
@@ -146,16 +165,7 @@ async fn a_call_goes_on_as_a_use_case_that_is_allowed() {
 
 #[tokio::test]
 async fn tools_of_other_servers_are_called_there() {
-    let server = McpServer {
-        name: "crm".to_owned(),
-        url: "https://mcp.example.com/".to_owned(),
-        headers: std::collections::BTreeMap::new(),
-        allow: Vec::new(),
-        prefix: String::new(),
-        timeout: std::time::Duration::from_secs(1),
-        idempotent: Vec::new(),
-    };
-    let handler = Handler::Mcp(McpTool { server: Arc::new(server), name: "find".to_owned() });
+    let handler = Handler::Mcp(testing::mcp_tool());
     let world = World::default();
     let request = testing::request(Tool::new("crm_find", handler), json!({ "a": 1 }));
     let tools = world.tools(Settings::default());

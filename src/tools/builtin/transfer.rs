@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 use tracing::warn;
 use voice_core::ports::{Effect, ToolRequest};
-use voice_core::redaction::Redactor;
 use voice_core::use_case::{DEFAULT_TARGET, HandoffTargets};
 
-use super::listed;
+use super::{listed, outgoing_text};
 use crate::metrics::{Counter, Metrics};
-use crate::tools::arguments::{shortened, text};
+use crate::tools::arguments::text;
 use crate::tools::{Answer, Handled};
 
 const LONGEST_REASON: usize = 500;
@@ -17,8 +16,8 @@ const LONGEST_SUMMARY: usize = 2000;
 /// The carrier passes the reason on to whatever comes after the session.
 pub(super) fn end_call(request: &ToolRequest) -> Answer {
     let mut handoff_data = json!({ "reasonCode": "end-call" });
-    if let Some(reason) = fit(request, "reason", LONGEST_REASON) {
-        handoff_data["reason"] = reason;
+    if let Some(reason) = outgoing_text(request, "reason", LONGEST_REASON) {
+        handoff_data["reason"] = Value::from(reason);
     }
     let effect = Effect::EndCall { handoff_data: Some(handoff_data.to_string()) };
     Answer::with(json!({ "ended": true }), effect)
@@ -33,8 +32,8 @@ pub(super) fn to_human(metrics: &Metrics, request: &ToolRequest) -> Handled {
     })?;
     let handoff_data = json!({
         "reasonCode": "live-agent-handoff",
-        "reason": fit(request, "reason", LONGEST_REASON).unwrap_or_default(),
-        "conversationSummary": fit(request, "summary", LONGEST_SUMMARY).unwrap_or_default(),
+        "reason": outgoing_text(request, "reason", LONGEST_REASON).unwrap_or_default(),
+        "conversationSummary": outgoing_text(request, "summary", LONGEST_SUMMARY).unwrap_or_default(),
         "target": target,
         "callSid": request.call.call_sid,
         "useCase": request.use_case.name,
@@ -57,13 +56,6 @@ fn target<'a>(targets: &'a HandoffTargets, asked_for: Option<&str>) -> Result<&'
             format!("The call can only be transferred to one of: {}.", listed(targets.keys()))
         }
     })
-}
-
-/// A text that may leave the call. It is masked before it is cut: half a card number is still one.
-fn fit(request: &ToolRequest, argument: &str, longest: usize) -> Option<Value> {
-    let text = text(request, argument)?;
-    let text = Redactor::new(&request.use_case.storage).text(text).into_owned();
-    Some(Value::from(shortened(&text, longest)))
 }
 
 #[cfg(test)]

@@ -88,17 +88,17 @@ async fn every_kind_of_answer_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn a_mapping_takes_a_part_or_names_what_is_missing() {
-    let answer = || Answer::json(&json!({ "data": { "status": "confirmed" } }));
-    for (pointer, told) in [("/data/status", None), ("/data/state", Some("nothing at /data/state"))] {
-        let service = TestService::start([answer()]).await;
-        let response = ResponseMapping::Fields([("status".to_owned(), pointer.to_owned())].into());
-        let result = run(tool(HttpTool { response, ..http_tool(&service.url("/")) }), json!({})).await;
-        match told {
-            None => assert_eq!(result.outcome.content, json!({ "status": "confirmed" })),
-            Some(told) => assert!(words(&result).contains(told), "{result:?}"),
-        }
-    }
+async fn a_mapping_takes_parts_and_what_is_missing_among_them_is_null() {
+    let service = TestService::start((0..2).map(|_| Answer::json(&json!({ "data": { "a": 1 } })))).await;
+    let fields = [("a", "/data/a"), ("b", "/data/b")].map(|(name, at)| (name.to_owned(), at.to_owned()));
+    let http = |response| HttpTool { response, ..http_tool(&service.url("/")) };
+    let result = run(tool(http(ResponseMapping::Fields(fields.into()))), json!({})).await;
+    assert_eq!(result.outcome.content, json!({ "a": 1, "b": null }));
+    let result = run(tool(http(ResponseMapping::At("/data/b".to_owned()))), json!({})).await;
+    assert!(
+        words(&result).contains("accepted") && words(&result).contains("nothing at /data/b"),
+        "{result:?}"
+    );
 }
 
 #[tokio::test]

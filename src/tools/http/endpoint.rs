@@ -4,27 +4,12 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 use voice_core::ports::ToolRequest;
-use voice_core::use_case::{HeaderSource, HttpBody, HttpTool, ResponseMapping, SecretRef};
+use voice_core::use_case::{HeaderSource, HttpBody, HttpTool, OWN_HEADERS, ResponseMapping, SecretRef};
 
-use super::signature;
 use super::url_template::UrlTemplate;
 use crate::tools::template::{JsonTemplate, Template, Values, call_facts};
 
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-
-/// These say how a request is carried, or what the service itself vouches for.
-const NOT_FOR_RECORDS: [&str; 10] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "idempotency-key",
-    "x-trunkline-call",
-    signature::HEADER,
-];
 
 #[derive(Debug)]
 pub(in crate::tools) struct Endpoint {
@@ -92,12 +77,19 @@ impl Endpoint {
 
     fn add_header(&mut self, name: &str, source: &HeaderSource) -> Result<(), String> {
         let name: HeaderName = name.parse().map_err(|_| format!("{name:?} is no name of a header"))?;
-        if NOT_FOR_RECORDS.contains(&name.as_str()) {
+        if OWN_HEADERS.contains(&name.as_str()) {
             return Err(format!("the header {name} cannot be set"));
         }
+        let unfit = || format!("the header {name} holds characters that cannot be sent");
         match source {
-            HeaderSource::Template(text) => self.headers.push((name, Template::compile(text)?)),
+            HeaderSource::Template(text) => {
+                let template = Template::compile(text)?;
+                // What is filled in is checked when it is; here it is what stands around it.
+                HeaderValue::from_bytes(template.with_each("x").as_bytes()).map_err(|_| unfit())?;
+                self.headers.push((name, template));
+            }
             HeaderSource::Secret { prefix, secret } => {
+                HeaderValue::from_str(prefix).map_err(|_| unfit())?;
                 let (prefix, secret) = (prefix.clone(), secret.clone());
                 self.secret_headers.push(SecretHeader { name, prefix, secret });
             }
@@ -140,6 +132,11 @@ impl Endpoint {
 
     pub(super) const fn signing_secret(&self) -> Option<&SecretRef> {
         self.signing_secret.as_ref()
+    }
+
+    /// All that its requests are authorised with.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.secret_headers.iter().map(|header| &header.secret).chain(&self.signing_secret)
     }
 
     pub(super) const fn mapping(&self) -> &ResponseMapping {
@@ -236,6 +233,7 @@ mod tests {
             (with_header("X-Trunkline-Signature", "t=1"), "x-trunkline-signature"),
             (with_header("no name", "x"), "no name"),
             (with_header("X-A", "{{ a"), "not closed"),
+            (with_header("X-A", "a {{ args.b }}\nX-Admin: yes"), "cannot be sent"),
             (http_tool("https://{{ args.host }}/"), "host"),
         ] {
             let outcome = Endpoint::compile(&tool).map(|_| ());

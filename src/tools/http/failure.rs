@@ -8,34 +8,29 @@ use reqwest::StatusCode;
 use super::guard::Refusal;
 use crate::telemetry::causes;
 
-/// Displayed, it is a sentence that the model can act on.
-#[derive(Debug, thiserror::Error)]
+/// What the model is told of it depends on whether the request may be repeated: see [`Failure::for_model`].
+#[derive(Debug)]
 pub(super) enum Failure {
     /// The request cannot be made of these arguments.
-    #[error("{0}")]
     Arguments(String),
     /// A secret cannot be had, or is not fit for its use. For the log.
-    #[error("The service cannot be asked at the moment.")]
     Secret(String),
-    #[error("The service must not be asked: its address is not allowed.")]
     OutOfReach(Refusal),
-    #[error("The service cannot be reached at the moment.")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(reqwest::Error),
     /// It is not known what became of the request.
-    #[error("The service broke off. Whether the request had an effect is not known.")]
-    BrokenOff(#[source] reqwest::Error),
-    #[error("The service took too long. Whether the request had an effect is not known.")]
+    BrokenOff(reqwest::Error),
     TimedOut,
-    #[error("The service answered with {0}.")]
     Redirected(Redirected),
-    #[error("The service answered with status {status}{}{excerpt}", if excerpt.is_empty() { "." } else { ": " })]
     Status {
         status: StatusCode,
         /// What it said, shortened; possibly words about the caller.
         excerpt: String,
     },
-    #[error("The service answered with {0}.")]
-    Answer(Unusable),
+    /// The service did what it was asked, and what it says of it is of no use.
+    Answer {
+        status: StatusCode,
+        unusable: Unusable,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +56,11 @@ pub(super) enum Unusable {
     TooLarge,
     #[error("data that has nothing at {0}")]
     Missing(String),
+    #[error("an answer that broke off")]
+    BrokenOff,
 }
+
+const NOT_KNOWN: &str = "Whether the request had an effect is not known.";
 
 impl Failure {
     /// What a request that failed on its way means.
@@ -75,7 +74,35 @@ impl Failure {
     }
 
     pub(super) const fn is_about_the_answer(&self) -> bool {
-        matches!(self, Self::Answer(_) | Self::Redirected(_))
+        match self {
+            Self::Answer { unusable, .. } => !matches!(unusable, Unusable::BrokenOff),
+            Self::Redirected(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A sentence that the model can act on. Of a request that must not happen twice it says whether it was done, or that
+    /// nobody knows: a model that takes it for not done does it again.
+    pub(super) fn for_model(&self, may_repeat: bool) -> String {
+        match self {
+            Self::Arguments(reason) => reason.clone(),
+            Self::Secret(_) => "The service cannot be asked at the moment.".to_owned(),
+            Self::OutOfReach(_) => "The service must not be asked: its address is not allowed.".to_owned(),
+            Self::Unreachable(_) => "The service cannot be reached at the moment.".to_owned(),
+            Self::BrokenOff(_) => format!("The service broke off. {NOT_KNOWN}"),
+            Self::TimedOut => format!("The service took too long. {NOT_KNOWN}"),
+            Self::Redirected(redirected) if may_repeat => format!("The service answered with {redirected}."),
+            Self::Redirected(redirected) => format!("The service answered with {redirected}. {NOT_KNOWN}"),
+            Self::Status { status, excerpt } => {
+                let said = with_full_stop(&format!("The service answered with status {status}: {excerpt}"));
+                if may_repeat || !status.is_server_error() { said } else { format!("{said} {NOT_KNOWN}") }
+            }
+            Self::Answer { unusable, .. } if may_repeat => format!("The service answered with {unusable}."),
+            Self::Answer { status, unusable } => format!(
+                "The service accepted the request (status {status}), but its answer cannot be used: {unusable}. \
+                 Do not repeat the request."
+            ),
+        }
     }
 
     /// Without anything of the call.
@@ -88,9 +115,15 @@ impl Failure {
             Self::TimedOut => write!(formatter, "it took too long"),
             Self::Redirected(redirected) => write!(formatter, "{redirected}"),
             Self::Status { status, .. } => write!(formatter, "status {status}"),
-            Self::Answer(unusable) => write!(formatter, "{unusable}"),
+            Self::Answer { unusable, .. } => write!(formatter, "{unusable}"),
         })
     }
+}
+
+/// What a service says of an error may be a sentence or none, or nothing at all.
+fn with_full_stop(text: &str) -> String {
+    let text = text.trim_end_matches([':', ' ']);
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
 }
 
 /// The resolver's refusal, which the client wraps.

@@ -128,7 +128,8 @@ fn may_reach(address: std::net::IpAddr, allow_private: bool) -> bool {
 pub struct NoClient(#[from] reqwest::Error);
 
 const CONNECT: Duration = Duration::from_secs(3);
-const KEEP_IDLE: Duration = Duration::from_secs(90);
+/// Less than services do: one that closes a connection does so while a request is on its way to it.
+const KEEP_IDLE: Duration = Duration::from_secs(30);
 const KEEP_IDLE_PER_HOST: usize = 64;
 
 /// A client that connects to no address that is out of reach, follows no redirects and asks no proxy. Every URL, and

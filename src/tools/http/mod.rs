@@ -15,6 +15,7 @@ mod url_template;
 
 use std::sync::Arc;
 
+use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -56,7 +57,8 @@ impl HttpTools {
     /// Asks the service. What goes wrong is logged here, without what was sent or answered.
     pub(super) async fn call(&self, endpoint: &Endpoint, request: &ToolRequest) -> Result<Value, String> {
         let deadline = Instant::now() + request.tool.timeout;
-        let within = Within { deadline, may_repeat: request.tool.idempotent };
+        let may_repeat = request.tool.idempotent;
+        let within = Within { deadline, may_repeat, largest_response: endpoint.largest_response() };
         let asked = timeout_at(deadline, self.ask(endpoint, request, within)).await;
         asked.unwrap_or(Err(Failure::TimedOut)).map_err(|failure| {
             if failure.is_about_the_answer() {
@@ -70,7 +72,7 @@ impl HttpTools {
                 error = %failure.for_log(),
                 "a tool's service did not help"
             );
-            failure.to_string()
+            failure.for_model(may_repeat)
         })
     }
 
@@ -81,8 +83,32 @@ impl HttpTools {
         within: Within,
     ) -> Result<Value, Failure> {
         let outgoing = self.outgoing(endpoint, request).await?;
-        let response = self.sender.send(outgoing, within).await?;
-        response::read(response, endpoint).await
+        let mut received = self.sender.send(outgoing.clone(), within).await?;
+        if matches!(received.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            && let Some(again) = self.with_newer_secrets(endpoint, request, &outgoing).await
+        {
+            self.metrics.count(Counter::ToolHttpRetries);
+            received = self.sender.send(again, within).await?;
+        }
+        received.content(endpoint.mapping())
+    }
+
+    /// After the service would not accept who we are: the request anew, if it may be repeated and if a secret was changed
+    /// since it was fetched.
+    async fn with_newer_secrets(
+        &self,
+        endpoint: &Endpoint,
+        request: &ToolRequest,
+        refused: &Outgoing,
+    ) -> Option<Outgoing> {
+        for secret in endpoint.secrets() {
+            self.secrets.refused(secret);
+        }
+        if endpoint.secrets().next().is_none() || !request.tool.idempotent {
+            return None;
+        }
+        let again = self.outgoing(endpoint, request).await.ok()?;
+        (!again.has_the_secrets_of(refused)).then_some(again)
     }
 
     async fn outgoing(&self, endpoint: &Endpoint, request: &ToolRequest) -> Result<Outgoing, Failure> {
@@ -125,5 +151,7 @@ impl HttpTools {
 mod contract_tests;
 #[cfg(test)]
 mod redirect_tests;
+#[cfg(test)]
+mod repeat_tests;
 #[cfg(test)]
 mod test_service;

@@ -7,7 +7,6 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use voice_core::use_case::ResponseMapping;
 
-use super::Endpoint;
 use super::failure::{Failure, Unusable};
 use crate::tools::arguments::shortened;
 
@@ -19,15 +18,62 @@ const LONGEST_TEXT: usize = 8000;
 const MESSAGES: [&str; 7] =
     ["/message", "/error/message", "/error", "/detail", "/error_description", "/title", "/errors/0/message"];
 
-/// The content of the outcome: always a JSON object.
-pub(super) async fn read(response: Response, endpoint: &Endpoint) -> Result<Value, Failure> {
-    let (status, format) = (response.status(), Format::of(response.headers()));
-    let body = read_body(response, endpoint.largest_response()).await;
-    if !status.is_success() {
-        let excerpt = excerpt(&format, &body.unwrap_or_default());
-        return Err(Failure::Status { status, excerpt });
+/// What a service answered, read as far as it may be.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Whole(Vec<u8>),
+    TooLarge,
+    /// The connection broke before its end.
+    BrokenOff,
+}
+
+impl Received {
+    /// Reads a response, though no more of its body than `largest` bytes.
+    pub(super) async fn read(mut response: Response, largest: usize) -> Self {
+        let body = Body::read(&mut response, largest).await;
+        Self { status: response.status(), headers: std::mem::take(response.headers_mut()), body }
     }
-    content(status, &format, &body?, endpoint.mapping()).map_err(Failure::Answer)
+
+    /// The content of the outcome: always a JSON object.
+    pub(super) fn content(self, mapping: &ResponseMapping) -> Result<Value, Failure> {
+        let (status, format) = (self.status, Format::of(&self.headers));
+        if !status.is_success() {
+            let said = if let Body::Whole(body) = self.body { body } else { Vec::new() };
+            return Err(Failure::Status { status, excerpt: excerpt(&format, &said) });
+        }
+        let content = match self.body {
+            Body::Whole(body) => content(status, &format, &body, mapping),
+            Body::TooLarge => Err(Unusable::TooLarge),
+            Body::BrokenOff => Err(Unusable::BrokenOff),
+        };
+        content.map_err(|unusable| Failure::Answer { status, unusable })
+    }
+}
+
+impl Body {
+    /// Stops reading where the limit is.
+    async fn read(response: &mut Response, largest: usize) -> Self {
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > largest) {
+            return Self::TooLarge;
+        }
+        let mut body = Vec::with_capacity(announced.unwrap_or_default());
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > largest => return Self::TooLarge,
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Self::Whole(body),
+                Err(_) => return Self::BrokenOff,
+            }
+        }
+    }
 }
 
 /// What the headers say of the body.
@@ -54,23 +100,6 @@ impl Format {
             other => Self::Other(shortened(other, 60).to_owned()),
         }
     }
-}
-
-/// Stops reading where the limit is.
-async fn read_body(mut response: Response, largest: usize) -> Result<Vec<u8>, Failure> {
-    let too_large = || Failure::Answer(Unusable::TooLarge);
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    if announced.is_some_and(|length| length > largest) {
-        return Err(too_large());
-    }
-    let mut body = Vec::with_capacity(announced.unwrap_or_default());
-    while let Some(chunk) = response.chunk().await.map_err(Failure::of)? {
-        if body.len() + chunk.len() > largest {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn content(
@@ -112,14 +141,14 @@ fn text(body: &[u8]) -> Value {
 }
 
 fn mapped(data: Value, mapping: &ResponseMapping) -> Result<Value, Unusable> {
-    let at =
-        |pointer: &String| data.pointer(pointer).cloned().ok_or_else(|| Unusable::Missing(pointer.clone()));
+    let at = |pointer: &String| data.pointer(pointer).cloned();
     match mapping {
         ResponseMapping::Whole => Ok(data),
-        ResponseMapping::At(pointer) => at(pointer),
+        ResponseMapping::At(pointer) => at(pointer).ok_or_else(|| Unusable::Missing(pointer.clone())),
+        // Services leave out what they do not know, and what they do know is still of use.
         ResponseMapping::Fields(fields) => {
-            let fields = fields.iter().map(|(name, pointer)| Ok((name.clone(), at(pointer)?)));
-            fields.collect::<Result<Map<_, _>, _>>().map(Value::Object)
+            let fields = fields.iter().map(|(name, pointer)| (name.clone(), at(pointer).unwrap_or_default()));
+            Ok(Value::Object(fields.collect::<Map<_, _>>()))
         }
     }
 }
@@ -220,7 +249,7 @@ mod tests {
             mapped(data.clone(), &ResponseMapping::Fields(fields.into()))
         };
         assert_eq!(fields("/data/items/0/id"), Ok(json!({ "state": "confirmed", "id": 7 })));
-        assert_eq!(fields("/id"), Err(Unusable::Missing("/id".to_owned())));
+        assert_eq!(fields("/id"), Ok(json!({ "state": "confirmed", "id": null })));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use voice_core::private::Private;
 
 use super::failure::{Failure, Redirected};
 use super::guard::Guard;
+use super::response::{Body, Received};
 use super::signature;
 use crate::metrics::{Counter, Metrics};
 
@@ -33,12 +34,21 @@ pub(super) struct Outgoing {
     pub(super) body: Option<Vec<u8>>,
 }
 
+impl Outgoing {
+    /// Whether what is secret about both is the same.
+    pub(super) fn has_the_secrets_of(&self, other: &Self) -> bool {
+        self.record_headers == other.record_headers && self.signing_secret == other.signing_secret
+    }
+}
+
 /// What a request may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Within {
     pub(super) deadline: Instant,
     /// Doing it twice does no harm.
     pub(super) may_repeat: bool,
+    /// Of an answer, no more bytes than these are read.
+    pub(super) largest_response: usize,
 }
 
 #[derive(Debug)]
@@ -55,10 +65,13 @@ impl Sender {
 
     /// The service's answer, whatever its status, unless that is a redirect. Whoever waits keeps the deadline; it is
     /// told here so that nothing is begun that cannot end in time.
-    pub(super) async fn send(&self, outgoing: Outgoing, within: Within) -> Result<Response, Failure> {
+    pub(super) async fn send(&self, outgoing: Outgoing, within: Within) -> Result<Received, Failure> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let answer = self.follow(outgoing.clone(), within).await;
+            let answer = match self.follow(outgoing.clone(), within).await {
+                Ok(response) => Ok(Received::read(response, within.largest_response).await),
+                Err(failure) => Err(failure),
+            };
             let pause = pauses.next().filter(|_| within.may_repeat);
             match pause.and_then(|pause| pause_before_repeating(&answer, pause)) {
                 Some(pause) if Instant::now() + pause < within.deadline => {
@@ -106,14 +119,16 @@ impl Sender {
 }
 
 /// How long to wait before the request is sent again, if it is.
-fn pause_before_repeating(answer: &Result<Response, Failure>, pause: Duration) -> Option<Duration> {
+fn pause_before_repeating(answer: &Result<Received, Failure>, pause: Duration) -> Option<Duration> {
     let pause = pause + pause.mul_f64(random_half());
     match answer {
-        Err(Failure::Unreachable(_)) => Some(pause),
-        Ok(response) if matches!(response.status().as_u16(), 429 | 502 | 503 | 504) => {
-            let asked = retry_after(response.headers()).unwrap_or_default();
+        // A service closes an idle connection when it likes, also while a request is on its way.
+        Err(Failure::Unreachable(_) | Failure::BrokenOff(_)) => Some(pause),
+        Ok(received) if matches!(received.status.as_u16(), 429 | 502 | 503 | 504) => {
+            let asked = retry_after(&received.headers).unwrap_or_default();
             (asked <= LONGEST_PAUSE).then_some(pause.max(asked))
         }
+        Ok(Received { status, body: Body::BrokenOff, .. }) if status.is_success() => Some(pause),
         _ => None,
     }
 }

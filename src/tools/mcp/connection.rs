@@ -33,6 +33,8 @@ const MOST_TOOLS: usize = 100;
 /// A server that goes on and on is broken off.
 const MOST_PAGES: usize = 20;
 
+type Headers = HashMap<HeaderName, HeaderValue>;
+
 /// Dropping it ends the session.
 pub(super) struct Connection(RunningService<RoleClient, ClientConfig>);
 
@@ -43,11 +45,28 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects and introduces itself. The SDK begins a new session by itself when the server has forgotten this one.
+    /// Connects and introduces itself. When the server does not accept that, and a secret was changed since it was fetched,
+    /// it is tried again with the new one.
     pub(super) async fn open(address: &Address, means: &Means) -> Result<Self, Trouble> {
         check(address, means)?;
+        let known = headers(address, means).await?;
+        match Self::open_with(address, means, known.clone()).await {
+            Err(Trouble::NotLetIn(detail)) => {
+                address.doubt_secrets(means);
+                let newer = headers(address, means).await?;
+                if newer == known {
+                    return Err(Trouble::NotLetIn(detail));
+                }
+                Self::open_with(address, means, newer).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// The SDK begins a new session by itself when the server has forgotten this one.
+    async fn open_with(address: &Address, means: &Means, headers: Headers) -> Result<Self, Trouble> {
         let mut settings = StreamableHttpClientTransportConfig::with_uri(address.url.as_str());
-        settings.custom_headers = headers(address, means).await?;
+        settings.custom_headers = headers;
         settings.max_sse_event_size = LARGEST_EVENT;
         settings.max_concurrent_requests = AT_ONCE;
         let mut retries = ExponentialBackoff::default();
@@ -98,7 +117,7 @@ fn check(address: &Address, means: &Means) -> Result<(), Trouble> {
 }
 
 /// The headers of every request. Secrets are read when a session begins, so that a new one is used after it failed.
-async fn headers(address: &Address, means: &Means) -> Result<HashMap<HeaderName, HeaderValue>, Trouble> {
+async fn headers(address: &Address, means: &Means) -> Result<Headers, Trouble> {
     let mut headers = HashMap::new();
     for (name, source) in &address.headers {
         let value = match source {

@@ -53,6 +53,15 @@ impl Address {
     pub(super) fn is_of(&self, record: &McpServer) -> bool {
         self.url == record.url && self.headers == record.headers
     }
+
+    /// Has its secrets looked up again: the server would not accept them.
+    pub(super) fn doubt_secrets(&self, means: &Means) {
+        for source in self.headers.values() {
+            if let HeaderSource::Secret { secret, .. } = source {
+                means.secrets.refused(secret);
+            }
+        }
+    }
 }
 
 /// Work that all who want its result wait for together.

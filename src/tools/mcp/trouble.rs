@@ -17,6 +17,8 @@ pub(super) enum Trouble {
     NotReachable(String),
     /// It was asked, and would not hear.
     Refused(String),
+    /// It would not accept who asks.
+    NotLetIn(String),
     /// It was asked, and no answer came that can be understood.
     NoAnswer(String),
     TimedOut,
@@ -62,12 +64,12 @@ impl Trouble {
 
     /// Whether it is certain that no tool ran.
     pub(super) const fn nothing_ran(&self) -> bool {
-        matches!(self, Self::NotReachable(_) | Self::Refused(_))
+        matches!(self, Self::NotReachable(_) | Self::Refused(_) | Self::NotLetIn(_))
     }
 
     /// Whether a new session may be better off.
     pub(super) const fn is_of_the_connection(&self) -> bool {
-        matches!(self, Self::NotReachable(_) | Self::Refused(_) | Self::NoAnswer(_))
+        !matches!(self, Self::TimedOut | Self::Error { .. } | Self::TooLarge)
     }
 
     /// A closed set, for the log.
@@ -75,6 +77,7 @@ impl Trouble {
         match self {
             Self::NotReachable(_) => "not_reachable",
             Self::Refused(_) => "refused",
+            Self::NotLetIn(_) => "not_let_in",
             Self::NoAnswer(_) => "no_answer",
             Self::TimedOut => "timed_out",
             Self::Error { .. } => "error",
@@ -86,6 +89,7 @@ impl Trouble {
         match self {
             Self::NotReachable(detail)
             | Self::Refused(detail)
+            | Self::NotLetIn(detail)
             | Self::NoAnswer(detail)
             | Self::Error { detail, .. } => detail,
             Self::TimedOut => "it did not answer in time",
@@ -97,7 +101,9 @@ impl Trouble {
     pub(super) fn sentence(&self) -> String {
         match self {
             Self::NotReachable(_) => "The service behind this tool is not reachable.".to_owned(),
-            Self::Refused(_) => "The service behind this tool refused the request.".to_owned(),
+            Self::Refused(_) | Self::NotLetIn(_) => {
+                "The service behind this tool refused the request.".to_owned()
+            }
             Self::NoAnswer(_) => {
                 "The service behind this tool gave no usable answer. Whether it had an effect is not known."
                     .to_owned()
@@ -157,7 +163,9 @@ fn of_http(error: &StreamableHttpError<reqwest::Error>) -> Trouble {
 /// A status of the four hundreds says that nothing was done, and so does one that asks to come again later.
 fn of_status(status: u16) -> Trouble {
     let detail = format!("HTTP status {status}");
-    if (300..500).contains(&status) || status == 503 {
+    if matches!(status, 401 | 403) {
+        Trouble::NotLetIn(detail)
+    } else if (300..500).contains(&status) || status == 503 {
         Trouble::Refused(detail)
     } else {
         Trouble::NoAnswer(detail)

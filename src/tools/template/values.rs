@@ -30,7 +30,7 @@ impl Values {
             .caller
             .as_ref()
             .map_or_else(BTreeMap::new, |profile| converted_fields(profile.attributes.expose(), DEEPEST));
-        caller.entry("number".to_owned()).or_insert_with(|| Value::from(call.person().expose().as_str()));
+        caller.insert("number".to_owned(), Value::from(call.person().expose().as_str()));
         let variables = call.variables.expose().iter();
         let variables: BTreeMap<_, _> =
             variables.map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();

@@ -98,7 +98,24 @@ impl RecordStore for Table {
         self.reach(())
     }
 
-    fn list_records<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
+    fn put_new_record(&self, _: Map<String, Value>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.reach(true)
+    }
+
+    fn update_record<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Option<Map<String, Value>>, StoreError>> {
+        self.reach(None)
+    }
+
+    fn list_records<'a>(
+        &'a self,
+        _: &'a str,
+        _: usize,
+    ) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>> {
         self.reach(Vec::new())
     }
 }

@@ -121,9 +121,22 @@ pub trait RecordStore: Send + Sync + fmt::Debug {
         item: Map<String, Value>,
         keep_for: Option<Duration>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// All items of one `pk1` in the index, in the order of `sk1`.
-    fn list_records<'a>(&'a self, pk1: &'a str)
-    -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>>;
+    /// Writes an item that is not there yet; `false`, and nothing is written, when there is one under its keys.
+    fn put_new_record(&self, item: Map<String, Value>) -> BoxFuture<'_, Result<bool, StoreError>>;
+    /// Sets these fields of an item, leaves its others as they are at this moment, and returns it as it is then; `None`,
+    /// and nothing is written, when there is no such item. Keys cannot be set.
+    fn update_record<'a>(
+        &'a self,
+        pk: &'a str,
+        sk: &'a str,
+        set: Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Option<Map<String, Value>>, StoreError>>;
+    /// Items of one `pk1` in the index, those with the last `sk1` first, and no more than `most` of them.
+    fn list_records<'a>(
+        &'a self,
+        pk1: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<Map<String, Value>>, StoreError>>;
 }
 
 /// The durable record of calls that are handed over and may come back.

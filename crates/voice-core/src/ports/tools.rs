@@ -86,6 +86,8 @@ pub struct RemoteToolsError {
 /// Where secrets are kept.
 pub trait SecretSource: Send + Sync + fmt::Debug {
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<Private<String>, SecretError>>;
+    /// Notes that somebody would not accept a secret: it may have been changed since it was fetched.
+    fn refused(&self, _reference: &SecretRef) {}
 }
 
 /// A secret cannot be had.

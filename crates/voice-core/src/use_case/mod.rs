@@ -18,9 +18,9 @@ pub use policies::{
     Budget, CallerLimit, CallingHours, Keep, MaxDuration, OnMachine, OutboundRules, Silence, Storage,
 };
 pub use tool::{
-    DEFAULT_TOOL_TIMEOUT, Handler, HeaderSource, HttpBody, HttpTool, McpServer, McpTool, OnInterrupt,
-    PlaceCall, RecordAction, RecordTool, ResponseMapping, RestaurantTool, SecretRef, SendSms, Tool,
-    VerifyChannel,
+    DEFAULT_TOOL_TIMEOUT, Handler, HeaderSource, HttpBody, HttpTool, McpServer, McpTool, OWN_HEADERS,
+    OnInterrupt, PlaceCall, RecordAction, RecordTool, ResponseMapping, RestaurantTool, SecretRef, SendSms,
+    Tool, VerifyChannel,
 };
 
 use crate::private::Private;

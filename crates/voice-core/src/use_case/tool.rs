@@ -160,6 +160,20 @@ pub struct HttpTool {
     pub signing_secret: Option<SecretRef>,
 }
 
+/// Headers that no record sets, in lower case: they say how a request is carried, or what the service itself vouches for.
+pub const OWN_HEADERS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-trunkline-call",
+    "x-trunkline-signature",
+];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderSource {
     Template(String),

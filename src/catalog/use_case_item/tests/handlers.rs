@@ -12,10 +12,16 @@ use voice_core::use_case::{
 
 use super::{parse, parsed, record_with};
 
-/// A tool with one argument, `id`, and this handler.
+/// A schema with the argument `id`, and with what handlers read.
+fn schema() -> Value {
+    let names = ["id", "reason", "message", "digits", "language", "name", "to", "code", "useCase"];
+    let properties: Value =
+        names.iter().map(|name| ((*name).to_owned(), json!({"type": "string"}))).collect();
+    json!({"type": "object", "properties": properties})
+}
+
 fn tool_with(handler: &Value) -> Value {
-    let schema = json!({"type": "object", "properties": {"id": {"type": "string"}}});
-    json!({"name": "lookup", "inputSchema": {"json": schema}, "handler": handler})
+    json!({"name": "lookup", "inputSchema": {"json": schema()}, "handler": handler})
 }
 
 #[track_caller]
@@ -70,7 +76,7 @@ fn a_tool_without_a_handler_has_the_one_of_its_name() {
         ("getDateTool", Handler::CurrentTime),
         ("getTimeTool", Handler::CurrentTime),
     ] {
-        let tool = json!({"toolSpec": {"name": name, "inputSchema": {"json": "{\"type\": \"object\"}"}}});
+        let tool = json!({"toolSpec": {"name": name, "inputSchema": {"json": schema().to_string()}}});
         let use_case = parsed(&json!({"tools": [tool], "handoff": "help@example.com"})).use_case;
         assert_eq!(use_case.tools[0].handler, handler, "{name}");
     }
@@ -329,6 +335,37 @@ fn what_a_handler_will_not_do_is_a_warning() {
         let [warning] = warnings.as_slice() else { panic!("{handler}: {warnings:?}") };
         assert!(warning.starts_with(&format!("{place}: ")) && warning.contains(reason), "{warning}");
     }
+}
+
+#[test]
+fn a_schema_that_lacks_what_the_handler_reads_is_a_warning() {
+    let source = "https://example.com/a.mp3";
+    let numbers = json!({"desk": "+14155550100"});
+    for (handler, names) in [
+        (json!("send_sms"), "`message`"),
+        (json!("send_digits"), "`digits`"),
+        (json!("switch_language"), "`language`"),
+        (json!("verify_code"), "`code`"),
+        (json!("transfer_to_human"), "`reason` or `summary`"),
+        (json!({"type": "play_audio", "sources": {"a": source, "b": source}}), "`name`"),
+        (json!({"type": "place_call", "numbers": numbers}), "`to`"),
+        (json!({"type": "set_use_case", "useCases": ["billing"]}), "`useCase`"),
+    ] {
+        let with_schema = |schema: Value| {
+            let tool = json!({"name": "t", "inputSchema": {"json": schema}, "handler": handler});
+            let about = json!({"handoff": "+14155550100", "languages": [{"code": "es-US"}], "tools": [tool]});
+            mistakes(&about).1
+        };
+        let expected =
+            format!("tools[0].inputSchema.json: the schema has no property {names}, which the handler reads");
+        assert_eq!(with_schema(json!({"type": "object", "properties": {"text": {}}})), [expected]);
+        assert_eq!(with_schema(schema()), Vec::<String>::new());
+        let elsewhere = with_schema(json!({"type": "object", "anyOf": [{"properties": {"text": {}}}]}));
+        assert_eq!(elsewhere, Vec::<String>::new());
+    }
+    let only = json!({"type": "play_audio", "sources": {"a": source}});
+    let tool = json!({"name": "t", "inputSchema": {"json": {"type": "object"}}, "handler": only});
+    assert_eq!(mistakes(&json!({"tools": [tool]})).1, Vec::<String>::new());
 }
 
 #[test]
