@@ -18,7 +18,7 @@ use crate::escalation::UseCases;
 use crate::http::{Parts, Service};
 use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, clients};
 use crate::metrics::Metrics;
-use crate::outbound::{Outbound, OutboundParts};
+use crate::outbound::{Lines, Outbound, OutboundParts};
 use crate::secrets::Secrets;
 use crate::session::{Calls, Ports};
 use crate::store::DynamoDbStore;
@@ -77,6 +77,7 @@ impl App {
             Arc::new(UseCases::new(catalog.clone(), sip_endpoint.as_deref()));
         let telephony: Arc<dyn Telephony> = Arc::new(telephony(settings)?);
         let (calls, draining) = (Calls::new(settings.max_calls), CancellationToken::new());
+        let lines = Lines::default();
         let placer: Arc<dyn CallPlacer> = Arc::new(Outbound::new(OutboundParts {
             public_url: settings.public_url.clone(),
             caller_ids: settings.twilio.caller_ids.clone(),
@@ -86,6 +87,7 @@ impl App {
             launches: store.clone(),
             telephony: Arc::clone(&telephony),
             calls: calls.clone(),
+            lines: lines.clone(),
             draining: draining.clone(),
             metrics: metrics.clone(),
             tasks: tasks.clone(),
@@ -131,6 +133,7 @@ impl App {
             callers: store,
             telephony: settings.twilio.account.as_ref().map(|_| telephony),
             placer,
+            lines,
             sip_endpoint,
             api_tokens: settings.api_tokens.clone(),
             draining,

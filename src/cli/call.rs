@@ -31,7 +31,13 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let answer: Value = response.json().await.unwrap_or_default();
     if status.is_success() {
         say(&answer.to_string());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(match not_placed(&answer) {
+            Some(complaint) => {
+                say_error(complaint);
+                ExitCode::FAILURE
+            }
+            None => ExitCode::SUCCESS,
+        });
     }
     let part = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
     let detail = match part("detail") {
@@ -43,6 +49,19 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     };
     say_error(&format!("the call was not placed: {detail}"));
     Ok(ExitCode::FAILURE)
+}
+
+/// What is wrong with a launch that was asked for before, by the same key.
+fn not_placed(launch: &Value) -> Option<&'static str> {
+    match launch["status"].as_str() {
+        Some("failed") => {
+            Some("the call was not placed: it failed before, and the same key is the same call")
+        }
+        Some("requested") if launch["callSid"].is_null() => {
+            Some("whether the call was placed is not known, and the same key is the same call")
+        }
+        _ => None,
+    }
 }
 
 /// What is posted; what was not given is left out.

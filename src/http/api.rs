@@ -176,6 +176,7 @@ fn shown(launch: &LaunchRecord) -> serde_json::Value {
         "status": launch.status.as_str(),
         "useCase": launch.use_case,
         "answeredBy": launch.answered_by,
+        "error": launch.error,
     })
 }
 

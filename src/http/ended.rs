@@ -12,8 +12,9 @@ use voice_protocols::webhook::{ConnectEnded, SessionStatus};
 
 use super::Service;
 use super::answers::{Connection, apologise, connect, hang_up, nothing};
-use super::handoff::{HandoffData, hand_over};
+use super::handoff::{HandoffData, SessionEnd, hand_over};
 use super::launched::left_to_a_machine;
+use super::parties::Parties;
 use super::signed::Signed;
 use crate::metrics::Counter;
 use crate::session::{PreparedCall, Webhook};
@@ -55,12 +56,16 @@ pub(super) async fn ended(
     {
         return hang_up();
     }
+    let parties = Parties::of_form(&params);
     match ended.session_status {
         SessionStatus::Failed if hopeless(ended.error_code.as_deref()) => apologise(&service),
-        SessionStatus::Failed => go_on(&service, &call_sid, launch.as_deref()).await,
+        SessionStatus::Failed => go_on(&service, &call_sid, launch.as_deref(), parties).await,
         SessionStatus::Completed | SessionStatus::Ended | SessionStatus::Other(_) => {
             match ended.handoff_data.as_deref().and_then(HandoffData::parse) {
-                Some(asked) => hand_over(&service, &call_sid, asked).await,
+                Some(asked) => {
+                    let end = SessionEnd { call_sid: &call_sid, session_id: &ended.session_id, parties };
+                    hand_over(&service, end, asked).await
+                }
                 None => hang_up(),
             }
         }
@@ -68,7 +73,7 @@ pub(super) async fn ended(
 }
 
 /// The socket was lost and the caller is still there: connect the call again, without greeting.
-async fn go_on(service: &Service, call_sid: &str, launch: Option<&str>) -> Response {
+async fn go_on(service: &Service, call_sid: &str, launch: Option<&str>, parties: Parties) -> Response {
     let session = match timeout(READING_SESSION, service.ports.store.count_resume(call_sid)).await {
         Ok(Ok(Some(session))) if session.resumes <= MOST_RESUMES => session,
         Ok(Ok(Some(_))) => {
@@ -88,7 +93,7 @@ async fn go_on(service: &Service, call_sid: &str, launch: Option<&str>) -> Respo
             return apologise(service);
         }
     };
-    match prepare_again(service, call_sid, &session).await {
+    match prepare_again(service, call_sid, &session, parties).await {
         Ok(prepared) => {
             service.metrics().count(Counter::CallsResumed);
             connect(service, &prepared.without_greeting(), Connection { launch, returned: None })
@@ -104,19 +109,22 @@ fn hopeless(error_code: Option<&str>) -> bool {
     error_code.is_some_and(|code| HOPELESS.contains(&code))
 }
 
-/// A call that was answered before, as it was then.
+/// A call that was answered before, as it was then; `parties` are those of the request at hand, for a call of which the
+/// table keeps no numbers.
 pub(super) async fn prepare_again(
     service: &Service,
     call_sid: &str,
     session: &KnownSession,
+    parties: Parties,
 ) -> Result<PreparedCall, String> {
+    let Parties { from, to, direction } = parties.unless_known(session);
     let use_case = service.use_cases.find(&session.use_case).await?;
     let facts = Webhook {
         call_sid: call_sid.to_owned(),
         account_sid: session.account_sid.clone(),
-        from: session.from.clone(),
-        to: session.to.clone(),
-        direction: session.direction,
+        from,
+        to,
+        direction,
         variables: session.variables.clone(),
     };
     let caller = super::twiml::profile_of_person(service, &facts).await;

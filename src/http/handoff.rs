@@ -4,23 +4,28 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tracing::{info, warn};
-use voice_core::ports::{Direction, HandoffRecord, HandoffStatus, KnownSession};
+use voice_core::ports::{HandoffRecord, HandoffStatus};
 use voice_core::private::Private;
-use voice_core::use_case::{DEFAULT_TARGET, Destination, Dial, HandoffTarget, IfUnanswered, Party, UseCase};
+use voice_core::use_case::{
+    DEFAULT_TARGET, Destination, Dial, HandoffTarget, IfUnanswered, Keep, Party, UseCase,
+};
 use voice_protocols::twiml::{self, DialTarget, Enqueue, QueuePlace, Verb};
 use voice_protocols::webhook::{DialEnded, DialStatus, is_e164};
 
 use super::Service;
 use super::answers::{hang_up, nothing, spoken, verbs};
+use super::background::end_call;
 use super::ended::read_session;
 use super::failover::forward;
 use super::handoff_record::{self as record, if_unanswered, is_warm, settle};
+use super::parties::Parties;
 use super::returning::{Returned, return_to_agent};
 use super::signed::Signed;
-use super::warm_transfer::{self, caller_gone, end_call};
+use super::warm_transfer::{self, caller_gone};
 use crate::metrics::Counter;
 
 /// What the tool that transfers a call writes into the end of its session.
@@ -30,6 +35,9 @@ pub(super) struct HandoffData {
     reason_code: String,
     #[serde(default)]
     target: Option<String>,
+    /// The one that the conversation went on as, last.
+    #[serde(default)]
+    use_case: Option<String>,
     #[serde(default, deserialize_with = "private")]
     reason: Private<String>,
     #[serde(default, rename = "conversationSummary", deserialize_with = "private")]
@@ -50,6 +58,13 @@ impl HandoffData {
     }
 }
 
+/// The end of a session, as Twilio tells it.
+pub(super) struct SessionEnd<'a> {
+    pub(super) call_sid: &'a str,
+    pub(super) session_id: &'a str,
+    pub(super) parties: Parties,
+}
+
 /// A call on its way to a person.
 pub(super) struct Handoff {
     pub(super) call_sid: String,
@@ -63,55 +78,82 @@ pub(super) struct Handoff {
 }
 
 /// The agent has ended the session so that the caller can talk to a person.
-pub(super) async fn hand_over(service: &Service, call_sid: &str, asked: HandoffData) -> Response {
-    let Some(session) = read_session(service, call_sid).await else {
-        return forward(service);
+pub(super) async fn hand_over(service: &Service, end: SessionEnd<'_>, asked: HandoffData) -> Response {
+    let call_sid = end.call_sid;
+    let Some((use_case, parties)) = of_call(service, &end, &asked).await else {
+        return forward(service).await;
     };
-    let use_case = match service.use_cases.find(&session.use_case).await {
+    let use_case = match service.use_cases.find(&use_case).await {
         Ok(use_case) => use_case,
         Err(reason) => {
             warn!(call.sid = call_sid, %reason, "the targets of a handoff are not known");
-            return forward(service);
+            return forward(service).await;
         }
     };
     let name = asked.target.as_deref().unwrap_or(DEFAULT_TARGET);
     let Some(target) = use_case.handoff.get(name) else {
         service.metrics().count(Counter::TransfersRefused);
         warn!(call.sid = call_sid, use_case = %use_case.name, "a transfer to an unlisted target was refused");
-        return return_to_agent(service, call_sid, Returned::Refused).await;
+        return return_to_agent(service, call_sid, Returned::Refused, parties).await;
     };
-    let repeated = is_under_way(service, call_sid, name, &asked).await;
-    if !repeated {
-        service.metrics().count(Counter::TransfersStarted);
-        info!(call.sid = call_sid, use_case = %use_case.name, target = name, "a call is handed over");
-        let opened = record::open(service, call_sid, fresh_record(name, &asked)).await;
-        // Without its record nobody could tell what becomes of a caller who waits.
-        if opened.is_err() && is_warm(service, Some(target)) {
-            return return_to_agent(service, call_sid, Returned::Failed).await;
+    let record = fresh_record(&end, &use_case, name, &asked);
+    let handoff = Handoff::new(call_sid, &parties, &use_case, target.clone(), asked);
+    let elsewhere = match under_way(service, &end).await {
+        Some(known) => handoff.again(service, &known),
+        None => handoff.begin(service, record).await,
+    };
+    match elsewhere {
+        None => verbs(handoff.verbs(service)),
+        Some(Elsewhere::Back(why)) => return_to_agent(service, call_sid, why, parties).await,
+        Some(Elsewhere::Gone) => nothing(),
+    }
+}
+
+/// Where a caller goes instead of to the person.
+enum Elsewhere {
+    Back(Returned),
+    /// They have hung up.
+    Gone,
+}
+
+/// The use case that hands over, and who talks to whom: what our own tool and Twilio say of it, and the table only where
+/// they say nothing.
+async fn of_call(service: &Service, end: &SessionEnd<'_>, asked: &HandoffData) -> Option<(String, Parties)> {
+    let parties = end.parties.clone();
+    if let Some(use_case) = &asked.use_case
+        && !parties.is_blank()
+    {
+        return Some((use_case.clone(), parties));
+    }
+    match read_session(service, end.call_sid).await {
+        Some(session) => {
+            let parties = parties.unless_known(&session);
+            Some((asked.use_case.clone().unwrap_or(session.use_case), parties))
         }
+        None => Some((asked.use_case.clone()?, parties)),
     }
-    let handoff = Handoff::new(call_sid, &session, &use_case, target.clone(), asked);
-    if is_warm(service, Some(target)) && !repeated {
-        warm_transfer::call_person(service, &handoff);
-    }
-    verbs(handoff.verbs(service))
 }
 
-/// Twilio repeats a request whose answer it did not get; the person must not be called twice.
-async fn is_under_way(service: &Service, call_sid: &str, name: &str, asked: &HandoffData) -> bool {
-    matches!(record::read(service, call_sid).await, Ok(Some(known))
-        if known.status == HandoffStatus::Dialling
-            && known.target == name
-            && known.reason == asked.reason
-            && known.summary == asked.summary)
+/// The handoff of this very end, if it was begun before: Twilio repeats a request whose answer it did not get, and the person
+/// must not be called twice. A later session of the call that says the same words begins another one.
+async fn under_way(service: &Service, end: &SessionEnd<'_>) -> Option<HandoffRecord> {
+    let known = record::read(service, end.call_sid).await.ok().flatten()?;
+    (!end.session_id.is_empty() && known.session_id == end.session_id).then_some(known)
 }
 
-fn fresh_record(name: &str, asked: &HandoffData) -> HandoffRecord {
+fn fresh_record(end: &SessionEnd<'_>, use_case: &UseCase, name: &str, asked: &HandoffData) -> HandoffRecord {
+    let kept = |words: &Private<String>| match use_case.storage.keep {
+        Keep::Words => words.clone(),
+        Keep::Nothing => Private::default(),
+    };
     HandoffRecord {
+        session_id: end.session_id.to_owned(),
+        use_case: use_case.name.clone(),
         target: name.to_owned(),
         status: HandoffStatus::Dialling,
-        reason: asked.reason.clone(),
-        summary: asked.summary.clone(),
+        started_at: Timestamp::now().to_string(),
+        reason: kept(&asked.reason),
+        summary: kept(&asked.summary),
         person_call_sid: None,
     }
 }
@@ -119,24 +161,53 @@ fn fresh_record(name: &str, asked: &HandoffData) -> HandoffRecord {
 impl Handoff {
     fn new(
         call_sid: &str,
-        session: &KnownSession,
+        parties: &Parties,
         use_case: &UseCase,
         target: HandoffTarget,
         asked: HandoffData,
     ) -> Self {
-        let own_number = match session.direction {
-            Direction::Inbound => session.to.clone(),
-            Direction::Outbound => session.from.clone(),
-        };
         let words = target.announcement.iter();
         Self {
             call_sid: call_sid.to_owned(),
-            own_number,
+            own_number: parties.own_number().clone(),
             if_unanswered: target.if_unanswered,
             announcement: words.map(|words| Verb::Say(spoken(use_case, words))).collect(),
             reason: asked.reason,
             summary: asked.summary,
             target,
+        }
+    }
+
+    async fn begin(&self, service: &Service, record: HandoffRecord) -> Option<Elsewhere> {
+        service.metrics().count(Counter::TransfersStarted);
+        info!(call.sid = %self.call_sid, use_case = %record.use_case, target = %record.target, "a call is handed over");
+        let opened = record::open(service, &self.call_sid, record).await;
+        match opened {
+            _ if !is_warm(service, Some(&self.target)) => None,
+            Ok(()) => {
+                warm_transfer::call_person(service, self);
+                None
+            }
+            // Without its record nobody could tell what becomes of a caller who waits.
+            Err(record::OutOfReach) => {
+                // It may have been written all the same.
+                warm_transfer::unanswered_when_possible(service, &self.call_sid);
+                Some(Elsewhere::Back(Returned::Failed))
+            }
+        }
+    }
+
+    /// Nothing that was begun is begun twice.
+    fn again(&self, service: &Service, known: &HandoffRecord) -> Option<Elsewhere> {
+        match known.status {
+            HandoffStatus::Unanswered => Some(Elsewhere::Back(Returned::NotTaken)),
+            HandoffStatus::Abandoned => Some(Elsewhere::Gone),
+            HandoffStatus::Dialling | HandoffStatus::Joined => {
+                if is_warm(service, Some(&self.target)) && known.person_call_sid.is_none() {
+                    warm_transfer::watch_over(service, self);
+                }
+                None
+            }
         }
     }
 
@@ -155,10 +226,11 @@ impl Handoff {
     }
 
     fn verbs(self, service: &Service) -> Vec<Verb> {
-        let action = Some(service.public_url.http(&format!("/twiml/handoff/{}", self.call_sid)));
+        let route = |name: &str| Some(service.public_url.http(&format!("/twiml/{name}/{}", self.call_sid)));
+        let action = route("handoff");
         let last = match &self.target.to {
-            Destination::WarmTransfer { music, .. } if is_warm(service, Some(&self.target)) => {
-                Verb::Dial(warm_transfer::conference(&self.call_sid, action, music.clone()))
+            Destination::WarmTransfer { .. } if is_warm(service, Some(&self.target)) => {
+                Verb::Dial(warm_transfer::conference(&self.call_sid, action, route("hold")))
             }
             Destination::Dial(dial) | Destination::WarmTransfer { dial, .. } => Verb::Dial(twiml::Dial {
                 target: dialled(&dial.to),
@@ -219,12 +291,12 @@ pub(super) async fn handoff_ended(
     };
     info!(call.sid = %call_sid, status = ?ended.status, "the handoff is over");
     if ended.call_status.is_final() {
-        caller_gone(&service, &call_sid).await;
+        caller_gone(&service, &call_sid);
         return nothing();
     }
     let known = record::read(&service, &call_sid).await.ok().flatten();
     let target = match &known {
-        Some(known) => record::target(&service, &call_sid, known).await,
+        Some(known) => record::target(&service, known).await,
         None => None,
     };
     if was_taken(&service, &ended.status, known.as_ref(), target.as_ref()) {
@@ -238,7 +310,8 @@ pub(super) async fn handoff_ended(
     }
     match if_unanswered(target.as_ref()) {
         IfUnanswered::ReturnToAgent => {
-            return_to_agent(&service, &call_sid, Returned::from(&ended.status)).await
+            let parties = Parties::of_form(&params);
+            return_to_agent(&service, &call_sid, Returned::from(&ended.status), parties).await
         }
         IfUnanswered::HangUp => hang_up(),
     }

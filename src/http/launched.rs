@@ -12,11 +12,11 @@ use voice_protocols::twiml::{Say, Verb, VoiceResponse};
 use voice_protocols::webhook::{MachineDetected, VoiceWebhook, is_machine};
 
 use super::Service;
-use super::answers::{apologise, hang_up, nothing, say_and_hang_up};
+use super::answers::{apologise, hang_up, nothing, say_and_hang_up, spoken};
+use super::background::{AT_ONCE, in_background, update_call};
 use super::signed::Signed;
 use super::status::change_launch;
 use super::twiml::{begin, facts, prepare, profile_of_person};
-use super::warm_transfer::update_call;
 use crate::session::Webhook;
 use crate::telemetry::causes;
 
@@ -44,7 +44,7 @@ pub(super) async fn answered(
         match &launch.machine {
             OnMachine::Ignore => {}
             OnMachine::HangUp => return hang_up(),
-            OnMachine::Say(message) => return say_and_hang_up(Say::new(message)),
+            OnMachine::Say(message) => return say_and_hang_up(message_of(&service, &launch, message).await),
         }
     }
     let facts =
@@ -73,23 +73,44 @@ pub(super) async fn machine(
     info!(call.sid = %found.call_sid, launch.id = %id, answered_by = found.answered_by, "who answered is known");
     // First of all: the session that breaks when its call is changed must not go on.
     note_answered_by(&service, &id, &found.answered_by).await;
-    if let Some(update) = on_machine(&launch.machine, &found.answered_by) {
+    in_background(&service, AT_ONCE, |service| async move {
+        let update = match on_machine(&launch.machine, &found.answered_by) {
+            None => return,
+            Some(Deed::HangUp) => CallUpdate::End,
+            Some(Deed::Say(message)) => {
+                let message = message_of(&service, &launch, message).await;
+                let verbs = vec![Verb::Say(message), Verb::Hangup];
+                CallUpdate::Twiml(VoiceResponse::new(verbs).to_xml())
+            }
+        };
         update_call(&service, &found.call_sid, update).await;
-    }
+    });
     nothing()
 }
 
-fn on_machine(wanted: &OnMachine, answered_by: &str) -> Option<CallUpdate> {
+/// The message in the language of the use case.
+async fn message_of(service: &Service, launch: &LaunchRecord, message: &str) -> Say {
+    match timeout(READING, service.use_cases.find(&launch.use_case)).await {
+        Ok(Ok(use_case)) => spoken(&use_case, message),
+        _ => Say::new(message),
+    }
+}
+
+/// What is done to a call because a machine has it.
+#[derive(Debug, PartialEq, Eq)]
+enum Deed<'a> {
+    HangUp,
+    Say(&'a str),
+}
+
+fn on_machine<'a>(wanted: &'a OnMachine, answered_by: &str) -> Option<Deed<'a>> {
     match wanted {
         _ if !is_machine(answered_by) => None,
         OnMachine::Ignore => None,
-        OnMachine::Say(message) if answered_by.starts_with("machine_end_") => {
-            let message = vec![Verb::Say(Say::new(message)), Verb::Hangup];
-            Some(CallUpdate::Twiml(VoiceResponse::new(message).to_xml()))
-        }
+        OnMachine::Say(message) if answered_by.starts_with("machine_end_") => Some(Deed::Say(message)),
         // Its greeting is not over, so there will be a better moment.
         OnMachine::Say(_) if answered_by == "machine_start" => None,
-        OnMachine::Say(_) | OnMachine::HangUp => Some(CallUpdate::End),
+        OnMachine::Say(_) | OnMachine::HangUp => Some(Deed::HangUp),
     }
 }
 
@@ -105,7 +126,7 @@ async fn note_answered_by(service: &Service, id: &str, answered_by: &str) {
     change_launch(service, id, LaunchChange { answered_by, ..LaunchChange::default() }).await;
 }
 
-async fn read(service: &Service, id: &str) -> Option<LaunchRecord> {
+pub(super) async fn read(service: &Service, id: &str) -> Option<LaunchRecord> {
     let reason = match timeout(READING, service.launches.read_launch(id)).await {
         Ok(Ok(Some(launch))) => return Some(launch),
         Ok(Ok(None)) => "it is not known".to_owned(),
@@ -124,13 +145,12 @@ mod tests {
     #[test]
     fn a_message_waits_for_the_end_of_the_greeting() {
         let say = OnMachine::Say("Call us & hear more.".to_owned());
-        let Some(CallUpdate::Twiml(twiml)) = on_machine(&say, "machine_end_beep") else { panic!() };
-        assert!(twiml.ends_with("<Say>Call us &amp; hear more.</Say><Hangup/></Response>"), "{twiml}");
         for (wanted, answered_by, update) in [
+            (&say, "machine_end_beep", Some(Deed::Say("Call us & hear more."))),
             (&say, "machine_start", None),
-            (&say, "fax", Some(CallUpdate::End)),
+            (&say, "fax", Some(Deed::HangUp)),
             (&say, "human", None),
-            (&OnMachine::HangUp, "machine_start", Some(CallUpdate::End)),
+            (&OnMachine::HangUp, "machine_start", Some(Deed::HangUp)),
             (&OnMachine::HangUp, "unknown", None),
             (&OnMachine::HangUp, "", None),
             (&OnMachine::Ignore, "machine_start", None),

@@ -2,12 +2,15 @@
 
 mod answers;
 mod api;
+mod background;
 mod ended;
 mod failover;
 mod handoff;
 mod handoff_record;
 mod health;
+mod hold;
 mod launched;
+mod parties;
 mod problem;
 mod relay;
 mod returning;
@@ -37,6 +40,7 @@ use voice_protocols::signature::SignatureValidator;
 use crate::catalog::Catalog;
 use crate::config::PublicUrl;
 use crate::metrics::Metrics;
+use crate::outbound::Lines;
 use crate::session::{Calls, Ports};
 
 /// What the routes need.
@@ -63,6 +67,8 @@ pub struct Parts {
     /// `None` when the carrier cannot be asked for anything.
     pub telephony: Option<Arc<dyn Telephony>>,
     pub placer: Arc<dyn CallPlacer>,
+    /// Kept for the calls that it has placed.
+    pub lines: Lines,
     /// `sip:…`, for `/failover`.
     pub sip_endpoint: Option<String>,
     /// There is no operator API when there are none.
@@ -105,6 +111,7 @@ fn router(service: Service) -> Router {
         .route("/twiml/handoff-status/{call_sid}", webhook(warm_transfer::person_status))
         .route("/twiml/whisper/{call_sid}", webhook(whisper::whisper))
         .route("/twiml/whisper/{call_sid}/accept", webhook(whisper::accept))
+        .route("/twiml/hold/{call_sid}", webhook(hold::hold))
         .route("/twiml/return/{call_sid}/{reason}", webhook(returning::returned))
         .route("/twiml/status", webhook(status::status))
         .route("/twiml/status/{id}", webhook(status::status))

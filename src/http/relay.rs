@@ -15,6 +15,7 @@ use voice_protocols::webhook::is_call_sid;
 
 use super::Service;
 use super::ended::prepare_again;
+use super::parties::Parties;
 use super::returning::{RETURNED, Returned};
 use super::signed::{Refused, check_handshake};
 use super::socket::CallSocket;
@@ -66,6 +67,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
     let Some(setup) = setup_fits(&mut socket, &call_sid, &service.ports).await else {
         return refuse(&service, socket).await;
     };
+    let parties = Parties::of_setup(&setup);
     let returned = setup.custom_parameters.get(RETURNED).and_then(|code| Returned::from_code(code));
     let ports = service.ports.for_a_session();
     let (answered, slot) = match service.calls.take_answered(&call_sid) {
@@ -83,7 +85,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
             let start = SessionStart::Fresh(call.session(Vec::new()));
             (call, start)
         }
-        _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid, returned)).await {
+        _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid, returned, parties)).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return refuse(&service, socket).await,
             Err(_) => {
@@ -104,6 +106,7 @@ async fn claim(
     ports: &Ports,
     call_sid: &str,
     returned: Option<Returned>,
+    parties: Parties,
 ) -> Option<(PreparedCall, SessionStart)> {
     let store = &ports.store;
     let claimed = match store.claim_session(call_sid, &ports.owner, Claim::Next).await {
@@ -117,7 +120,7 @@ async fn claim(
             return None;
         }
     };
-    let call = match prepare_again(service, call_sid, &claimed).await {
+    let call = match prepare_again(service, call_sid, &claimed, parties).await {
         Ok(call) => call,
         Err(reason) => {
             error!(call.sid = call_sid, %reason, "the call cannot go on");

@@ -10,6 +10,7 @@ use super::Service;
 use super::answers::{Connection, apologise, connect};
 use super::ended::{prepare_again, read_session};
 use super::handoff_record::settle;
+use super::parties::Parties;
 use super::signed::Signed;
 use crate::metrics::Counter;
 
@@ -76,23 +77,28 @@ pub(super) async fn returned(
     Path((call_sid, code)): Path<(String, String)>,
     Signed(params): Signed,
 ) -> Response {
-    let ours = VoiceWebhook::from_params(params).is_ok_and(|webhook| webhook.call_sid == call_sid);
-    let Some(why) = Returned::from_code(&code).filter(|_| ours) else {
+    let ours = VoiceWebhook::from_params(params).ok().filter(|webhook| webhook.call_sid == call_sid);
+    let (Some(why), Some(webhook)) = (Returned::from_code(&code), ours) else {
         warn!("somebody returns from no handoff of ours");
         return apologise(&service);
     };
-    // Should that have failed before, the call's next handoff would be taken for this one.
+    // Should that have failed before, a person who presses a key now would wait for nobody.
     let _ = settle(&service, &call_sid, HandoffStatus::Unanswered).await;
-    return_to_agent(&service, &call_sid, why).await
+    return_to_agent(&service, &call_sid, why, Parties::of(&webhook)).await
 }
 
 /// TwiML that connects the caller to the agent again.
-pub(super) async fn return_to_agent(service: &Service, call_sid: &str, why: Returned) -> Response {
+pub(super) async fn return_to_agent(
+    service: &Service,
+    call_sid: &str,
+    why: Returned,
+    parties: Parties,
+) -> Response {
     let Some(session) = read_session(service, call_sid).await else {
         error!(call.sid = call_sid, "a caller returns to no call that is known");
         return apologise(service);
     };
-    match prepare_again(service, call_sid, &session).await {
+    match prepare_again(service, call_sid, &session, parties).await {
         Ok(prepared) => {
             service.metrics().count(Counter::TransfersReturned);
             info!(call.sid = call_sid, reason = why.code(), "the caller is back with the agent");

@@ -22,7 +22,10 @@ impl FromRequest<Service> for Signed {
     async fn from_request(request: Request, service: &Service) -> Result<Self, Response> {
         let (method, uri, headers) =
             (request.method().clone(), request.uri().clone(), request.headers().clone());
-        let body = Bytes::from_request(request, service).await.map_err(IntoResponse::into_response)?;
+        // What cannot be read whole cannot be checked, so it counts as not signed.
+        let body = Bytes::from_request(request, service).await.map_err(|rejection| {
+            refused(service, &format!("its body was not read: {}", rejection.body_text())).into_response()
+        })?;
         let form = if method == Method::POST { parse_form(&body) } else { Vec::new() };
         let path_and_query = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
         check(service, &headers, &service.public_url.http(path_and_query), &form)
@@ -52,13 +55,16 @@ fn check(
     if validator.is_valid(signature, url, params) {
         return Ok(());
     }
+    Err(refused(service, if signature.is_empty() { "it has none" } else { "it is another one" }))
+}
+
+fn refused(service: &Service, reason: &str) -> Refused {
     service.metrics().count(Counter::SignaturesRefused);
-    let signed = !signature.is_empty();
     warn!(
-        signed,
+        reason,
         "a request without a valid X-Twilio-Signature was refused; is PUBLIC_URL what Twilio was told?"
     );
-    Err(Refused)
+    Refused
 }
 
 /// 403, and nothing has changed.

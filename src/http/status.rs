@@ -7,11 +7,14 @@ use axum::response::Response;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use voice_core::ports::{LaunchChange, LaunchStatus};
+use voice_core::use_case::Keep;
 use voice_protocols::webhook::{CallStatus, StatusCallback};
 
 use super::Service;
 use super::answers::nothing;
+use super::background::{AT_ONCE, in_background};
 use super::ended::read_session;
+use super::launched;
 use super::signed::Signed;
 use super::warm_transfer::caller_gone;
 use crate::outbound::is_launch_id;
@@ -43,8 +46,8 @@ pub(super) async fn status(
     }
     if report.call_status.is_final() {
         info!(call.sid = %report.call_sid, status = ?report.call_status, sip = report.sip_response_code, "the call is over");
-        caller_gone(&service, &report.call_sid).await;
-        close(&service, &report.call_sid).await;
+        caller_gone(&service, &report.call_sid);
+        in_background(&service, AT_ONCE, |service| async move { close(&service, &report.call_sid).await });
     }
     nothing()
 }
@@ -55,9 +58,24 @@ async fn note(service: &Service, launch: &str, report: &StatusCallback) {
         status: Some(status),
         call_sid: Some(report.call_sid.clone()),
         error: why(status, report),
-        answered_by: None,
+        ..LaunchChange::default()
     };
     change_launch(service, launch, change).await;
+    if report.call_status.is_final() {
+        // Nobody will answer any more.
+        drop(service.lines.take(launch));
+        let launch = launch.to_owned();
+        in_background(service, AT_ONCE, |service| async move { forget_person(&service, &launch).await });
+    }
+}
+
+/// Removes whom a call was to when its use case says that nothing is kept.
+async fn forget_person(service: &Service, id: &str) {
+    let Some(launch) = launched::read(service, id).await else { return };
+    let keep = service.use_cases.find(&launch.use_case).await.map(|use_case| use_case.storage.keep);
+    if keep == Ok(Keep::Nothing) {
+        change_launch(service, id, LaunchChange { forget_person: true, ..LaunchChange::default() }).await;
+    }
 }
 
 /// Writes what is new of a launch. A table that is out of reach costs the news, not the call.

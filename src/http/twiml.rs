@@ -20,7 +20,7 @@ use super::Service;
 use super::answers::{Connection, apologise, connect, say_and_hang_up, spoken};
 use super::signed::Signed;
 use crate::metrics::Counter;
-use crate::session::{PreparedCall, Webhook};
+use crate::session::{CallSlot, PreparedCall, Webhook};
 use crate::telemetry::causes;
 
 /// The caller hears ringing while the session is written; a table that is out of reach must not keep it that way.
@@ -88,10 +88,7 @@ pub(super) async fn begin(
         // A load balancer that asks /ready sends nobody here any more.
         return apologise(service);
     }
-    // Twilio repeats a webhook whose answer it did not get.
-    let slot =
-        if service.calls.is_known(&call_sid) { Some(service.calls.readmit()) } else { service.calls.admit() };
-    let Some(slot) = slot else {
+    let Some(slot) = line(service, &call_sid, launch) else {
         service.metrics().count(Counter::CallsBusy);
         info!(call.sid = %call_sid, "a call was turned away: all lines are busy");
         return say_and_hang_up(spoken(&prepared.use_case, &prepared.use_case.sentences.busy));
@@ -110,6 +107,16 @@ pub(super) async fn begin(
     let twiml = connect(service, &prepared, Connection { launch, returned: None });
     service.calls.answered(prepared, slot);
     twiml
+}
+
+/// The place of a call that is answered; `None` when there is none.
+fn line(service: &Service, call_sid: &str, launch: Option<&str>) -> Option<CallSlot> {
+    // It was kept for a call that we placed.
+    if let Some(slot) = launch.and_then(|launch| service.lines.take(launch)) {
+        return Some(slot);
+    }
+    // Twilio repeats a webhook whose answer it did not get.
+    if service.calls.is_known(call_sid) { Some(service.calls.readmit()) } else { service.calls.admit() }
 }
 
 /// The call as its agent will carry it.

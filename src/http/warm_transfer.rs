@@ -1,15 +1,16 @@
 //! A person is called while the caller holds with music in a conference.
 //!
 //! Whoever settles the record of the handoff decides what comes next: the person who takes the call, the report that they
-//! did not, or the caller who hangs up. Each of these can reach another process.
+//! did not, or the caller who hangs up. Each of these can reach another process. Two who talk are never torn apart: who
+//! cannot ask the table whether they do waits until it answers.
 
 use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use tokio::time::{sleep, timeout};
-use tracing::{Instrument, error, info, warn};
-use voice_core::ports::{CallUpdate, HandoffStatus, NewCall, TelephonyError, TelephonyErrorKind};
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+use voice_core::ports::{CallUpdate, HandoffStatus, NewCall, TelephonyErrorKind};
 use voice_core::private::Private;
 use voice_core::use_case::IfUnanswered;
 use voice_protocols::twiml::{Conference, Dial, DialTarget};
@@ -17,45 +18,41 @@ use voice_protocols::webhook::{CallStatus, StatusCallback};
 
 use super::Service;
 use super::answers::nothing;
+use super::background::{AT_ONCE, LONGEST_CALL, asked, end_call, in_background, update_call};
 use super::handoff::{Handoff, address, seconds};
 use super::handoff_record::{self as record, if_unanswered, settle};
 use super::returning::Returned;
 use super::signed::Signed;
 use crate::telemetry::causes;
 
-/// The carrier's client repeats what it may, which takes a while.
-const ASKING: Duration = Duration::from_secs(15);
-/// A caller who holds is worth trying again for.
-const ATTEMPTS: u32 = 3;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 /// After the ringing: Twilio rings a little longer than told, the person hears what it is about and presses a key. Past
 /// it a report was lost, and the caller must not hold for ever.
-const DECIDING: Duration = Duration::from_secs(90);
+pub(super) const DECIDING: Duration = Duration::from_secs(90);
 
 /// The room of a call, for both sides; each leaves the other nobody to wait for.
-pub(super) fn conference(call_sid: &str, action: Option<String>, music: Option<String>) -> Dial {
-    let room = Conference {
-        name: format!("handoff-{call_sid}"),
-        start_on_enter: true,
-        end_on_exit: true,
-        wait_url: music,
-    };
+pub(super) fn conference(call_sid: &str, action: Option<String>, wait_url: Option<String>) -> Dial {
+    let room =
+        Conference { name: format!("handoff-{call_sid}"), start_on_enter: true, end_on_exit: true, wait_url };
     Dial { action, ..Dial::new(DialTarget::Conference(room)) }
 }
 
 /// A call to a person, for a caller who holds.
 struct PersonCall {
     call: NewCall,
-    ringing: Duration,
+    holding: Holding,
+}
+
+/// A caller who holds, and for how long.
+struct Holding {
     call_sid: String,
+    limit: Duration,
     if_unanswered: IfUnanswered,
 }
 
 /// Calls the person of a handoff behind the answer to Twilio.
 pub(super) fn call_person(service: &Service, handoff: &Handoff) {
-    let Some(dial) = handoff.dial() else { return };
-    let call_sid = &handoff.call_sid;
-    let route = |name: &str| service.public_url.http(&format!("/twiml/{name}/{call_sid}"));
+    let (Some(dial), Some(holding)) = (handoff.dial(), Holding::of(handoff)) else { return };
+    let route = |name: &str| service.public_url.http(&format!("/twiml/{name}/{}", handoff.call_sid));
     let call = NewCall {
         to: Private::new(address(&dial.to)),
         from: handoff.caller_id(dial).unwrap_or_default(),
@@ -64,51 +61,83 @@ pub(super) fn call_person(service: &Service, handoff: &Handoff) {
         timeout: Some(seconds(dial)),
         machine_detection: None,
     };
-    let call_sid = call_sid.clone();
-    let person = PersonCall { call, ringing: dial.timeout, call_sid, if_unanswered: handoff.if_unanswered };
-    in_background(service, |service| async move { person.place(&service).await });
+    let person = PersonCall { call, holding };
+    in_background(service, LONGEST_CALL, |service| async move { person.place(&service).await });
+}
+
+/// Watches over a caller who holds for a person whom, as far as the table knows, nobody has called: the process that was
+/// to do so may not have lived to do it.
+pub(super) fn watch_over(service: &Service, handoff: &Handoff) {
+    let Some(holding) = Holding::of(handoff) else { return };
+    in_background(service, LONGEST_CALL, |service| async move { holding.watch(&service, None).await });
 }
 
 impl PersonCall {
     async fn place(self, service: &Service) {
-        let call_sid = &self.call_sid;
         let Some(telephony) = &service.telephony else { return };
+        let holding = self.holding;
+        let call_sid = &holding.call_sid;
         match asked(telephony.place_call(self.call)).await {
             Ok(person) => {
                 info!(call.sid = %call_sid, person.sid = %person, "a person is called");
                 let _ = record::note_call(service, call_sid, &person).await;
                 // The caller may have hung up before anybody knew whom to stop calling.
                 if let Ok(Some(known)) = record::read(service, call_sid).await
-                    && known.status == HandoffStatus::Abandoned
+                    && matches!(known.status, HandoffStatus::Abandoned | HandoffStatus::Unanswered)
                 {
                     return end_call(service, person);
                 }
-                watch(service, call_sid, person, self.ringing + DECIDING, self.if_unanswered).await;
+                holding.watch(service, Some(person)).await;
             }
             Err(error) => {
                 error!(call.sid = %call_sid, error = %causes(&error), "a person could not be called");
-                give_up(service, call_sid, self.if_unanswered, Returned::Failed).await;
+                if error.kind == TelephonyErrorKind::Unavailable {
+                    // The person may be ringing all the same.
+                    holding.give_up_when_known(service, Returned::Failed).await;
+                } else {
+                    give_up(service, call_sid, holding.if_unanswered, Returned::Failed).await;
+                }
             }
         }
     }
 }
 
-/// Brings the caller back should nothing be heard of the person.
-async fn watch(
-    service: &Service,
-    call_sid: &str,
-    person: String,
-    limit: Duration,
-    if_unanswered: IfUnanswered,
-) {
-    tokio::select! {
-        () = service.shutting_down.cancelled() => {}
-        () = sleep(limit) => {
-            if give_up(service, call_sid, if_unanswered, Returned::NotTaken).await {
-                warn!(call.sid = call_sid, "nothing was heard of a person who was called");
-                end_call(service, person);
-            }
+impl Holding {
+    fn of(handoff: &Handoff) -> Option<Self> {
+        let dial = handoff.dial()?;
+        Some(Self {
+            call_sid: handoff.call_sid.clone(),
+            limit: dial.timeout + DECIDING,
+            if_unanswered: handoff.if_unanswered,
+        })
+    }
+
+    /// Brings the caller back should nothing be heard of the person.
+    async fn watch(self, service: &Service, person: Option<String>) {
+        tokio::select! {
+            () = service.shutting_down.cancelled() => {}
+            () = async {
+                sleep(self.limit).await;
+                let noted = self.give_up_when_known(service, Returned::NotTaken).await;
+                if let Some(noted) = noted {
+                    warn!(call.sid = %self.call_sid, "nothing was heard of a person who was called");
+                    if let Some(person) = person.or(noted) {
+                        end_call(service, person);
+                    }
+                }
+            } => {}
         }
+    }
+
+    /// Settles that nobody takes the call once the table says that nobody has. When that was up to us, the person's call
+    /// if it is known.
+    async fn give_up_when_known(&self, service: &Service, why: Returned) -> Option<Option<String>> {
+        let known = record::read_while_dialling(service, &self.call_sid).await?;
+        if record::settle_patiently(service, &self.call_sid, HandoffStatus::Unanswered).await != Some(true) {
+            return None;
+        }
+        bring_back(service, &self.call_sid, self.if_unanswered, why).await;
+        Some(known.person_call_sid)
     }
 }
 
@@ -118,41 +147,49 @@ pub(super) async fn person_status(
     Path(call_sid): Path<String>,
     Signed(params): Signed,
 ) -> Response {
-    let Ok(status) = StatusCallback::from_params(&params) else {
-        warn!("a report is about no call");
-        return nothing();
-    };
-    if !status.call_status.is_final() {
-        return nothing();
-    }
-    let known = match record::read(&service, &call_sid).await {
-        Ok(Some(known)) => known,
-        Ok(None) => return nothing(),
-        Err(record::OutOfReach) => {
-            // Who was not reached has not taken the call either, so the caller need not wait for the table.
-            if status.call_status != CallStatus::Completed {
-                let why = why_not(&status.call_status);
-                in_background(&service, move |service| async move {
-                    bring_back(&service, &call_sid, IfUnanswered::ReturnToAgent, why).await;
-                });
-            }
-            return nothing();
+    match StatusCallback::from_params(&params) {
+        Ok(status) if status.call_status.is_final() => {
+            in_background(&service, LONGEST_CALL, |service| async move {
+                person_gone(&service, &call_sid, status).await;
+            });
         }
-    };
-    // It can be the late report of an earlier handoff.
-    if known.person_call_sid.as_ref().is_some_and(|person| *person != status.call_sid) {
-        return nothing();
-    }
-    let why = why_not(&status.call_status);
-    info!(call.sid = %call_sid, person.sid = %status.call_sid, status = why.code(), "the person's call is over");
-    if known.status == HandoffStatus::Dialling {
-        let target = record::target(&service, &call_sid, &known).await;
-        let if_unanswered = if_unanswered(target.as_ref());
-        in_background(&service, move |service| async move {
-            give_up(&service, &call_sid, if_unanswered, why).await;
-        });
+        Ok(_) => {}
+        Err(_) => warn!("a report is about no call"),
     }
     nothing()
+}
+
+/// The person's call is over.
+///
+/// When they had taken the call, the caller's is ended, however long the two talked: the room ends with the person, and all
+/// that would follow for the caller is the hang-up. Only one who was never joined, because the person was gone before they
+/// entered the room, would hold on in it for ever, and cannot be told from the others by any time that has passed.
+async fn person_gone(service: &Service, call_sid: &str, status: StatusCallback) {
+    let why = why_not(&status.call_status);
+    let known = match record::read(service, call_sid).await {
+        Ok(known) => known,
+        // Who was not reached has not taken the call either, so the caller need not wait for the table.
+        Err(record::OutOfReach) if status.call_status != CallStatus::Completed => {
+            return bring_back(service, call_sid, IfUnanswered::ReturnToAgent, why).await;
+        }
+        Err(record::OutOfReach) => record::read_patiently(service, call_sid).await,
+    };
+    let Some(known) = known else { return };
+    // It can be the late report of an earlier handoff.
+    if known.person_call_sid.as_ref().is_some_and(|person| *person != status.call_sid) {
+        return;
+    }
+    info!(call.sid = %call_sid, person.sid = %status.call_sid, status = why.code(), "the person's call is over");
+    match known.status {
+        HandoffStatus::Dialling => {
+            let target = record::target(service, &known).await;
+            give_up(service, call_sid, if_unanswered(target.as_ref()), why).await;
+        }
+        HandoffStatus::Joined if known.person_call_sid.is_some() => {
+            update_call(service, call_sid, CallUpdate::End).await;
+        }
+        HandoffStatus::Joined | HandoffStatus::Unanswered | HandoffStatus::Abandoned => {}
+    }
 }
 
 fn why_not(status: &CallStatus) -> Returned {
@@ -165,17 +202,39 @@ fn why_not(status: &CallStatus) -> Returned {
     }
 }
 
-/// Settles that nobody takes the call; `true` when that was up to us.
-async fn give_up(service: &Service, call_sid: &str, if_unanswered: IfUnanswered, why: Returned) -> bool {
-    if let Ok(false) = settle(service, call_sid, HandoffStatus::Unanswered).await {
+/// Settles that nobody takes the call; `true` when that was up to us. Only for callers of whom it is certain that they talk
+/// to nobody: they do not wait for the table.
+pub(super) async fn give_up(
+    service: &Service,
+    call_sid: &str,
+    if_unanswered: IfUnanswered,
+    why: Returned,
+) -> bool {
+    let settled = settle(service, call_sid, HandoffStatus::Unanswered).await;
+    if let Ok(false) = settled {
         return false;
     }
-    // Also when the table does not say: better brought back twice than left holding.
+    if settled.is_err() {
+        unanswered_when_possible(service, call_sid);
+    }
     bring_back(service, call_sid, if_unanswered, why).await;
     true
 }
 
-async fn bring_back(service: &Service, call_sid: &str, if_unanswered: IfUnanswered, why: Returned) {
+/// Writes down that nobody takes the call as soon as the table can be reached.
+pub(super) fn unanswered_when_possible(service: &Service, call_sid: &str) {
+    let call_sid = call_sid.to_owned();
+    in_background(service, LONGEST_CALL, |service| async move {
+        record::settle_patiently(&service, &call_sid, HandoffStatus::Unanswered).await;
+    });
+}
+
+pub(super) async fn bring_back(
+    service: &Service,
+    call_sid: &str,
+    if_unanswered: IfUnanswered,
+    why: Returned,
+) {
     let update = match if_unanswered {
         IfUnanswered::ReturnToAgent => {
             CallUpdate::Redirect(service.public_url.http(&format!("/twiml/return/{call_sid}/{}", why.code())))
@@ -185,8 +244,13 @@ async fn bring_back(service: &Service, call_sid: &str, if_unanswered: IfUnanswer
     update_call(service, call_sid, update).await;
 }
 
-/// The caller has hung up: nobody must go on ringing, or wait alone in the room.
-pub(super) async fn caller_gone(service: &Service, call_sid: &str) {
+/// The caller has hung up: behind the answer to Twilio, nobody must go on ringing, or wait alone in the room.
+pub(super) fn caller_gone(service: &Service, call_sid: &str) {
+    let call_sid = call_sid.to_owned();
+    in_background(service, AT_ONCE, |service| async move { abandon(&service, &call_sid).await });
+}
+
+async fn abandon(service: &Service, call_sid: &str) {
     let Ok(Some(_)) = record::read(service, call_sid).await else { return };
     let _ = settle(service, call_sid, HandoffStatus::Abandoned).await;
     // Read behind the change: who notes the person's call looks for the change behind its own.
@@ -196,44 +260,4 @@ pub(super) async fn caller_gone(service: &Service, call_sid: &str) {
     {
         end_call(service, person);
     }
-}
-
-/// Ends a call behind the answer to Twilio; one that is over already is left in peace.
-pub(super) fn end_call(service: &Service, call_sid: String) {
-    in_background(service, |service| async move { update_call(&service, &call_sid, CallUpdate::End).await });
-}
-
-/// Changes a call, and tries again while the carrier is out of reach: each of these changes may be made twice.
-pub(super) async fn update_call(service: &Service, call_sid: &str, update: CallUpdate) {
-    let Some(telephony) = &service.telephony else { return };
-    for attempt in 1..=ATTEMPTS {
-        let error = match asked(telephony.update_call(call_sid, update.clone())).await {
-            Ok(()) => return,
-            Err(error) => error,
-        };
-        match error.kind {
-            // Most often the call is over, which Twilio tells as well.
-            TelephonyErrorKind::Refused => {
-                return info!(call.sid = call_sid, code = error.code, "a call was not changed");
-            }
-            _ if attempt < ATTEMPTS => sleep(BETWEEN_ATTEMPTS).await,
-            _ => error!(call.sid = call_sid, error = %causes(&error), "a call could not be changed"),
-        }
-    }
-}
-
-async fn asked<T>(request: impl Future<Output = Result<T, TelephonyError>>) -> Result<T, TelephonyError> {
-    let late = |_| {
-        let message = ": no answer in time".to_owned();
-        Err(TelephonyError { kind: TelephonyErrorKind::Unavailable, code: None, message, source: None })
-    };
-    timeout(ASKING, request).await.unwrap_or_else(late)
-}
-
-/// Runs beside the request, among the tasks of the service.
-fn in_background<F>(service: &Service, work: impl FnOnce(Service) -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    service.ports.tasks.spawn(work(service.clone()).in_current_span());
 }

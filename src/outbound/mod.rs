@@ -3,6 +3,8 @@
 //! A launch is written before the carrier is asked, so that a request that is repeated finds it. What the person who is
 //! called then hears is answered by the routes, not here.
 
+mod lines;
+mod request;
 mod rules;
 
 use std::sync::Arc;
@@ -10,7 +12,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,11 +21,14 @@ use voice_core::ports::{
     NewCall, NotPlaced, OutboundRequest, RecordStore, StoreError, StoreErrorKind, Telephony, TelephonyError,
     TelephonyErrorKind, UseCaseSource,
 };
-use voice_core::use_case::{OnMachine, UseCase};
+use voice_core::use_case::{Keep, OnMachine, UseCase};
 
+pub use self::lines::Lines;
+pub use self::request::is_launch_id;
+use self::request::{launch_id, request_digest};
 use crate::config::PublicUrl;
 use crate::metrics::{Counter, Metrics};
-use crate::session::Calls;
+use crate::session::{CallSlot, Calls};
 use crate::telemetry::causes;
 
 /// Places calls. Cheap to clone.
@@ -44,6 +48,8 @@ pub struct OutboundParts {
     pub launches: Arc<dyn LaunchStore>,
     pub telephony: Arc<dyn Telephony>,
     pub calls: Calls,
+    /// Of the calls that ring.
+    pub lines: Lines,
     /// Cancelled when no new calls are taken any more.
     pub draining: CancellationToken,
     pub metrics: Metrics,
@@ -90,12 +96,13 @@ impl Outbound {
         }
         let use_case = self.use_case(&request.use_case).await?;
         self.check_rules(&request, &use_case).await?;
-        // The place is taken when the person answers; until then it is only known that there is one.
-        let _room = self.0.calls.admit().ok_or(NotPlaced::Busy)?;
+        // Whoever answers must find room, also when others call meanwhile.
+        let slot = self.0.calls.admit().ok_or(NotPlaced::Busy)?;
         let machine = request.machine.clone().unwrap_or_else(|| use_case.outbound.machine.clone());
         let launch = LaunchRecord {
             id,
             status: LaunchStatus::Requested,
+            request_digest: request_digest(&request),
             to: request.to.clone(),
             from,
             use_case: request.use_case.clone(),
@@ -103,11 +110,12 @@ impl Outbound {
             machine,
             call_sid: None,
             answered_by: None,
+            error: None,
         };
         if let Some(known) = in_time(self.0.launches.open_launch(launch.clone())).await? {
             return again(&request, known);
         }
-        self.dial(launch).await
+        self.dial(launch, slot, use_case.storage.keep).await
     }
 
     async fn use_case(&self, name: &str) -> Result<Arc<UseCase>, NotPlaced> {
@@ -129,8 +137,10 @@ impl Outbound {
         }
     }
 
-    async fn dial(&self, launch: LaunchRecord) -> Result<Launch, NotPlaced> {
+    async fn dial(&self, launch: LaunchRecord, slot: CallSlot, keep: Keep) -> Result<Launch, NotPlaced> {
         let LaunchRecord { id, .. } = &launch;
+        // Before anything rings: it may be answered before the carrier has told us.
+        self.0.lines.keep(id, slot, &self.0.tasks, &self.0.draining);
         let address = |route: &str| self.0.public_url.http(&format!("/twiml/{route}/{id}"));
         let call = NewCall {
             to: launch.to.clone(),
@@ -151,18 +161,38 @@ impl Outbound {
                 Ok(Launch { id: launch.id, call_sid: Some(call_sid), status, is_new: true })
             }
             Err(error) => {
-                // Where the outcome is not known the call may be ringing; reports of its status will tell.
-                if error.kind != TelephonyErrorKind::Unavailable {
-                    let reason = error
-                        .code
-                        .map_or_else(|| error.kind.to_string(), |code| format!("Twilio code {code}"));
-                    let status = Some(LaunchStatus::Failed);
-                    self.note(id, LaunchChange { status, error: Some(reason), ..LaunchChange::default() })
-                        .await;
-                }
+                self.not_placed(id, &error, keep).await;
                 Err(NotPlaced::Carrier(error))
             }
         }
+    }
+
+    async fn not_placed(&self, id: &str, error: &TelephonyError, keep: Keep) {
+        match error.kind {
+            // The call may be ringing; reports of its status will tell.
+            TelephonyErrorKind::Unavailable => return,
+            // The same request may do better later, and its key must not stand in its way.
+            TelephonyErrorKind::NotSent
+            | TelephonyErrorKind::Throttled
+            | TelephonyErrorKind::NotConfigured => match in_time(self.0.launches.withdraw_launch(id)).await {
+                Ok(()) => {}
+                Err(error) => {
+                    warn!(launch.id = id, error = %causes(&error), "a launch was not withdrawn");
+                }
+            },
+            TelephonyErrorKind::Refused => {
+                let reason =
+                    error.code.map_or_else(|| error.kind.to_string(), |code| format!("Twilio code {code}"));
+                let change = LaunchChange {
+                    status: Some(LaunchStatus::Failed),
+                    error: Some(reason),
+                    forget_person: keep == Keep::Nothing,
+                    ..LaunchChange::default()
+                };
+                self.note(id, change).await;
+            }
+        }
+        drop(self.0.lines.take(id));
     }
 
     async fn note(&self, id: &str, change: LaunchChange) {
@@ -187,30 +217,10 @@ impl CallPlacer for Outbound {
 
 /// What is known of a call that was asked for before.
 fn again(request: &OutboundRequest, known: LaunchRecord) -> Result<Launch, NotPlaced> {
-    if known.to != request.to || known.use_case != request.use_case {
+    if known.request_digest != request_digest(request) {
         return Err(NotPlaced::KeyReused);
     }
     Ok(Launch { id: known.id, call_sid: known.call_sid, status: known.status, is_new: false })
-}
-
-/// `L` and 32 hexadecimal digits; the same for the same key.
-fn launch_id(idempotency_key: Option<&str>) -> String {
-    let digits = match idempotency_key {
-        Some(key) => Sha256::digest(key.as_bytes())
-            .iter()
-            .take(16)
-            .fold(String::new(), |digits, byte| format!("{digits}{byte:02x}")),
-        None => uuid::Uuid::new_v4().simple().to_string(),
-    };
-    format!("L{digits}")
-}
-
-/// Whether this can be the id of a launch; those of calls begin otherwise.
-pub fn is_launch_id(text: &str) -> bool {
-    text.strip_prefix('L').is_some_and(|digits| {
-        digits.len() == 32
-            && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    })
 }
 
 fn detection(machine: &OnMachine, callback: String) -> Option<MachineDetection> {
@@ -230,22 +240,4 @@ async fn in_time<T>(request: impl Future<Output = Result<T, StoreError>>) -> Res
 fn unknown(message: &str) -> TelephonyError {
     let kind = TelephonyErrorKind::Unavailable;
     TelephonyError { kind, code: None, message: message.to_owned(), source: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_always_leads_to_the_same_launch() {
-        let id = launch_id(Some("order-7"));
-        assert!(is_launch_id(&id), "{id}");
-        assert_eq!(id, launch_id(Some("order-7")));
-        assert_ne!(id, launch_id(Some("order-8")));
-        assert_ne!(launch_id(None), launch_id(None));
-        assert!(is_launch_id(&launch_id(None)));
-        for other in ["", "L", "CA00000000000000000000000000000001", "L0000000000000000000000000000000G"] {
-            assert!(!is_launch_id(other), "{other}");
-        }
-    }
 }

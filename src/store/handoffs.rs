@@ -20,11 +20,13 @@ impl HandoffStore for DynamoDbStore {
             let mut item = Item::from([
                 ("pk".to_owned(), text(call_sid)),
                 ("sk".to_owned(), text(HANDOFF)),
+                ("sessionId".to_owned(), text(handoff.session_id)),
+                ("useCase".to_owned(), text(handoff.use_case)),
                 ("target".to_owned(), text(handoff.target)),
                 ("status".to_owned(), text(handoff.status.as_str())),
                 ("reason".to_owned(), text(handoff.reason.into_inner())),
                 ("summary".to_owned(), text(handoff.summary.into_inner())),
-                ("startedAt".to_owned(), text(Timestamp::now().to_string())),
+                ("startedAt".to_owned(), text(handoff.started_at)),
                 ("expireAt".to_owned(), expire_at(self.keep_calls)),
             ]);
             item.extend(handoff.person_call_sid.map(|sid| ("personCallSid".to_owned(), text(sid))));
@@ -108,6 +110,9 @@ fn handoff(item: &Item) -> Option<HandoffRecord> {
     let field = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
     let status = field("status")?;
     Some(HandoffRecord {
+        session_id: field("sessionId")?,
+        use_case: field("useCase")?,
+        started_at: field("startedAt")?,
         target: field("target")?,
         status: HandoffStatus::ALL.into_iter().find(|known| known.as_str() == status)?,
         reason: Private::new(field("reason")?),

@@ -59,20 +59,35 @@ impl LaunchStore for DynamoDbStore {
         change: LaunchChange,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let LaunchChange { status, call_sid, answered_by, error } = change;
+            let LaunchChange { status, call_sid, answered_by, error, forget_person } = change;
             let texts = [("callSid", call_sid), ("answeredBy", answered_by), ("error", error)];
             let texts: Vec<_> = texts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
             if let Some(status) = status {
-                match self.update_launch(id, &texts, Some(status)).send().await.map_err(store_error) {
+                match self
+                    .update_launch(id, &texts, Some(status), forget_person)
+                    .send()
+                    .await
+                    .map_err(store_error)
+                {
                     Err(StoreError { kind: StoreErrorKind::Conflict, .. }) => {}
                     other => return other.map(drop),
                 }
             }
             // The status lies behind the one written; what else is told counts all the same.
-            if texts.is_empty() {
+            if texts.is_empty() && !forget_person {
                 return Ok(());
             }
-            unless_conflict(self.update_launch(id, &texts, None).send().await.map(drop).map_err(store_error))
+            let update = self.update_launch(id, &texts, None, forget_person);
+            unless_conflict(update.send().await.map(drop).map_err(store_error))
+        })
+    }
+
+    fn withdraw_launch<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let request = self.client.delete_item().table_name(&self.table);
+            let request = request.key("pk", text(partition(id))).key("sk", text(LAUNCH));
+            let request = request.condition_expression("attribute_not_exists(callSid)");
+            unless_conflict(request.send().await.map(drop).map_err(store_error))
         })
     }
 }
@@ -89,6 +104,7 @@ impl DynamoDbStore {
             ("claim".to_owned(), text(claim)),
             ("status".to_owned(), text(launch.status.as_str())),
             ("progress".to_owned(), number(launch.status.progress())),
+            ("requestDigest".to_owned(), text(&launch.request_digest)),
             ("to".to_owned(), text(launch.to.expose())),
             ("from".to_owned(), text(&launch.from)),
             ("useCase".to_owned(), text(&launch.use_case)),
@@ -99,15 +115,17 @@ impl DynamoDbStore {
         ]);
         item.extend(launch.call_sid.as_ref().map(|sid| ("callSid".to_owned(), text(sid))));
         item.extend(launch.answered_by.as_ref().map(|who| ("answeredBy".to_owned(), text(who))));
+        item.extend(launch.error.as_ref().map(|error| ("error".to_owned(), text(error))));
         item
     }
 
-    /// Sets texts, and the status if it leads on.
+    /// Sets texts, and the status if it leads on; removes who was called, if told so.
     fn update_launch(
         &self,
         id: &str,
         texts: &[(&str, String)],
         status: Option<LaunchStatus>,
+        forget_person: bool,
     ) -> UpdateItemFluentBuilder {
         let mut update = self.client.update_item().table_name(&self.table);
         update = update.key("pk", text(partition(id))).key("sk", text(LAUNCH));
@@ -126,7 +144,13 @@ impl DynamoDbStore {
             update = update.expression_attribute_values(":progress", number(status.progress()));
             condition = "attribute_exists(pk) AND progress < :progress";
         }
-        update.update_expression(format!("SET {}", settings.join(", "))).condition_expression(condition)
+        let mut expression = format!("SET {}", settings.join(", "));
+        if forget_person {
+            expression.push_str(" REMOVE #to, #variables");
+            update = update.expression_attribute_names("#to", "to");
+            update = update.expression_attribute_names("#variables", "variables");
+        }
+        update.update_expression(expression).condition_expression(condition)
     }
 }
 
@@ -143,13 +167,16 @@ fn read(item: &Item) -> Option<LaunchRecord> {
     Some(LaunchRecord {
         id: field(item, "id")?,
         status: LaunchStatus::ALL.into_iter().find(|known| known.as_str() == status)?,
-        to: Private::new(field(item, "to")?),
+        request_digest: field(item, "requestDigest")?,
+        // It may have been forgotten.
+        to: Private::new(field(item, "to").unwrap_or_default()),
         from: field(item, "from")?,
         use_case: field(item, "useCase")?,
         variables: Private::new(to_variables(item)),
         machine: to_machine(item.get("machine")?)?,
         call_sid: field(item, "callSid"),
         answered_by: field(item, "answeredBy"),
+        error: field(item, "error"),
     })
 }
 

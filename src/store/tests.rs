@@ -19,6 +19,7 @@ use voice_core::private::Private;
 use voice_core::use_case::OnMachine;
 
 use super::DynamoDbStore;
+use super::callers::partition;
 
 const TABLE: &str = "calls";
 const CALL: &str = "CA0123456789abcdef0123456789abcdef";
@@ -146,8 +147,11 @@ async fn the_journal_adds_up_what_a_call_has_cost() {
 
 fn handoff() -> HandoffRecord {
     HandoffRecord {
+        session_id: "VX1".to_owned(),
+        use_case: "desk".to_owned(),
         target: "default".to_owned(),
         status: HandoffStatus::Dialling,
+        started_at: "2026-11-20T10:00:00Z".to_owned(),
         reason: private("billing"),
         summary: private("Wants a refund."),
         person_call_sid: None,
@@ -182,6 +186,7 @@ fn launch(machine: OnMachine) -> LaunchRecord {
     LaunchRecord {
         id: "L1".to_owned(),
         status: LaunchStatus::Requested,
+        request_digest: "d1".to_owned(),
         to: private("+14155550100"),
         from: "+18005550199".to_owned(),
         use_case: "reminder".to_owned(),
@@ -189,6 +194,7 @@ fn launch(machine: OnMachine) -> LaunchRecord {
         machine,
         call_sid: None,
         answered_by: None,
+        error: None,
     }
 }
 
@@ -233,9 +239,38 @@ async fn the_status_of_a_launch_never_leads_back() {
     let failed = LaunchChange { error: Some("it was cut".to_owned()), ..to(LaunchStatus::Failed) };
     store.change_launch("L1", failed).await.unwrap();
     store.change_launch("L1", to(LaunchStatus::Completed)).await.unwrap();
-    assert_eq!(store.read_launch("L1").await.unwrap().unwrap().status, LaunchStatus::Failed);
-    let item = store.get_record("launch::L1", "launch").await.unwrap().unwrap();
-    assert_eq!(item["error"], "it was cut");
+    let known = store.read_launch("L1").await.unwrap().unwrap();
+    assert_eq!((known.status, known.error.as_deref()), (LaunchStatus::Failed, Some("it was cut")));
+}
+
+#[tokio::test]
+async fn who_was_called_can_be_forgotten() {
+    let (_dynamodb, store) = table().await;
+    let ended = |status| LaunchChange { status, forget_person: true, ..LaunchChange::default() };
+    for last in [ended(Some(LaunchStatus::Completed)), ended(Some(LaunchStatus::Queued)), ended(None)] {
+        store.withdraw_launch("L1").await.unwrap();
+        store.open_launch(launch(OnMachine::HangUp)).await.unwrap();
+        let answered = LaunchChange { status: Some(LaunchStatus::Answered), ..LaunchChange::default() };
+        store.change_launch("L1", answered).await.unwrap();
+        store.change_launch("L1", last).await.unwrap();
+        let known = store.read_launch("L1").await.unwrap().unwrap();
+        assert_eq!((known.to, known.variables), (Private::default(), Private::default()));
+        assert_eq!(known.request_digest, "d1", "the same request is still known");
+    }
+}
+
+#[tokio::test]
+async fn a_launch_is_withdrawn_unless_it_has_a_call() {
+    let (_dynamodb, store) = table().await;
+    store.withdraw_launch("L1").await.unwrap();
+    store.open_launch(launch(OnMachine::HangUp)).await.unwrap();
+    store.withdraw_launch("L1").await.unwrap();
+    assert_eq!(store.read_launch("L1").await.unwrap(), None);
+    store.open_launch(launch(OnMachine::HangUp)).await.unwrap();
+    let placed = LaunchChange { call_sid: Some(CALL.to_owned()), ..LaunchChange::default() };
+    store.change_launch("L1", placed).await.unwrap();
+    store.withdraw_launch("L1").await.unwrap();
+    assert!(store.read_launch("L1").await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -250,8 +285,9 @@ async fn a_call_counts_once_in_its_window() {
     assert_eq!(count("CA2", now + 59).await, 2);
     assert_eq!(count("CA3", now + 60).await, 1, "a new window");
     assert_eq!(store.count_call(&private("+14155550101"), "CA1", minute).await.unwrap(), 1);
-    let item = store.get_record("+14155550100", &format!("calls::{now}")).await.unwrap().unwrap();
+    let item = store.get_record(&partition(&caller), &format!("calls::{now}")).await.unwrap().unwrap();
     assert_eq!(item["expireAt"], now + 60);
+    assert!(!format!("{item:?}").contains("4155550100"), "{item:?}");
 }
 
 #[tokio::test]
@@ -260,7 +296,7 @@ async fn a_number_that_calls_without_end_is_counted_only_so_far() {
     let (caller, now) = (private("+14155550100"), 1_800_000_000);
     let calls: Vec<String> = (1..1000).map(|call| format!("CA{call}")).collect();
     let item = super::Item::from([
-        ("pk".to_owned(), super::text(caller.expose())),
+        ("pk".to_owned(), super::text(partition(&caller))),
         ("sk".to_owned(), super::text(format!("calls::{now}"))),
         ("calls".to_owned(), AttributeValue::Ss(calls)),
     ]);

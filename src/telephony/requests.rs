@@ -120,9 +120,13 @@ enum Failed {
 }
 
 fn not_answered(error: reqwest::Error) -> Failed {
-    let not_sent = error.is_connect();
-    let refused = unavailable(error);
-    if not_sent { Failed::NotSent(refused) } else { Failed::Answered(refused) }
+    if error.is_connect() {
+        let kind = TelephonyErrorKind::NotSent;
+        let source = Some(error.without_url().into());
+        let error = TelephonyError { kind, code: None, message: String::new(), source };
+        return Failed::NotSent(Refusal { status: None, error });
+    }
+    Failed::Answered(unavailable(error))
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Value, Refusal> {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use trunkline::metrics::Counter;
 use voice_core::ports::{LaunchStatus, TelephonyErrorKind};
-use voice_core::use_case::{CallingHours, OnMachine, OutboundRules, UseCase};
+use voice_core::private::Private;
+use voice_core::use_case::{CallingHours, Keep, OnMachine, OutboundRules, UseCase};
 
 use crate::bare::{API_TOKEN, Asked, Bare, Setup, http};
 use crate::support::{CALLED, CALLER, SOON};
@@ -65,6 +66,7 @@ async fn an_order_places_one_call() {
     let read = http().get(format!("{}/api/calls/{id}", service.url)).bearer_auth(API_TOKEN);
     let expected = json!({
         "id": id, "callSid": "CAperson1", "status": "queued", "useCase": "desk", "answeredBy": null,
+        "error": null,
     });
     assert_eq!(answer(read).await, (200, expected));
     assert_eq!(service.metrics.value(Counter::CallsPlaced), 1);
@@ -78,8 +80,16 @@ async fn the_same_key_is_the_same_call() {
     let (second, again) = answer(repeat.header("idempotency-key", "order-7").json(&order())).await;
     assert_eq!((first, second), (201, 200));
     assert_eq!(launch, again);
-    let other = order_with(json!({ "idempotencyKey": "order-7", "to": "+14155550123" }));
-    assert_eq!(refused(&service, &other).await, (409, "key_reused".to_owned()));
+    for changes in [
+        json!({ "to": "+14155550123" }),
+        json!({ "from": CALLED }),
+        json!({ "machine": "ignore" }),
+        json!({ "variables": { "when": "at ten" } }),
+    ] {
+        let mut other = order_with(changes);
+        other["idempotencyKey"] = json!("order-7");
+        assert_eq!(refused(&service, &other).await, (409, "key_reused".to_owned()), "{other}");
+    }
     assert_eq!(service.metrics.value(Counter::CallsPlaced), 1);
     assert_eq!(service.asked_besides().await.len(), 1);
 }
@@ -133,7 +143,9 @@ async fn a_carrier_that_refuses_is_quoted_and_one_that_is_silent_leaves_it_open(
     assert_eq!((status, &problem["code"], &problem["carrierCode"]), (502, &json!("carrier"), &json!(21211)));
     let (_, again) = place(&service, &keyed).await;
     assert_eq!(again["status"], "failed");
-    assert_eq!(*service.table.errors.lock().unwrap(), ["Twilio code 21211"]);
+    let url = format!("{}/api/calls/{}", service.url, again["id"].as_str().unwrap());
+    let (_, read) = answer(http().get(url).bearer_auth(API_TOKEN)).await;
+    assert_eq!(read["error"], "Twilio code 21211");
     let keyed = order_with(json!({ "idempotencyKey": "l" }));
     service.carrier.refusals.lock().unwrap().push((TelephonyErrorKind::Unavailable, None));
     let (status, problem) = place(&service, &keyed).await;
@@ -141,6 +153,39 @@ async fn a_carrier_that_refuses_is_quoted_and_one_that_is_silent_leaves_it_open(
     let (status, again) = place(&service, &keyed).await;
     assert_eq!((status, again["status"].as_str()), (200, Some(LaunchStatus::Requested.as_str())));
     assert_eq!(service.asked_besides().await.len(), 2, "nobody is called twice");
+}
+
+#[tokio::test]
+async fn a_call_that_certainly_was_not_placed_leaves_its_key_free() {
+    let service = Bare::start(Setup { most_calls: 1, ..Setup::default() }).await;
+    let keyed = order_with(json!({ "idempotencyKey": "k" }));
+    for kind in
+        [TelephonyErrorKind::NotSent, TelephonyErrorKind::Throttled, TelephonyErrorKind::NotConfigured]
+    {
+        service.carrier.refusals.lock().unwrap().push((kind, None));
+        let (status, problem) = place(&service, &keyed).await;
+        assert_eq!((status, &problem["code"]), (502, &json!("carrier")), "{kind}");
+        assert!(!problem["detail"].as_str().unwrap().contains("not known"), "{problem}");
+        assert!(service.table.launches.lock().unwrap().is_empty(), "{kind}");
+    }
+    assert_eq!(place(&service, &keyed).await.0, 201, "its line was given back as well");
+}
+
+#[tokio::test]
+async fn a_use_case_that_keeps_nothing_keeps_no_number_of_a_call_that_was_refused() {
+    let mut desk = UseCase::new("desk", "You call.");
+    desk.storage.keep = Keep::Nothing;
+    let service = Bare::with(desk).await;
+    let keyed = order_with(json!({ "idempotencyKey": "k", "variables": { "name": "Ada" } }));
+    service.carrier.refusals.lock().unwrap().push((TelephonyErrorKind::Refused, Some(21211)));
+    place(&service, &keyed).await;
+    let launch = service.table.launches.lock().unwrap().values().next().unwrap().clone();
+    assert_eq!((launch.to, launch.variables), (Private::default(), Private::default()));
+    let (status, again) = place(&service, &keyed).await;
+    assert_eq!((status, &again["status"]), (200, &json!("failed")), "its key is still known");
+    let mut other = keyed;
+    other["to"] = json!("+14155550123");
+    assert_eq!(refused(&service, &other).await, (409, "key_reused".to_owned()));
 }
 
 #[tokio::test]
@@ -242,6 +287,23 @@ async fn the_command_places_a_call_and_says_what_came_of_it() {
     let nobody = [&arguments[..], &["--url", "http://127.0.0.1:9"]].concat();
     let (code, _, complaint) = command(&service, &nobody, &token).await;
     assert!(code == 1 && complaint.contains("did not answer"), "{complaint}");
+}
+
+#[tokio::test]
+async fn the_command_exits_1_when_there_is_no_call_although_the_answer_is_no_error() {
+    let service = Bare::start(Setup::default()).await;
+    let token = [("API_TOKEN", API_TOKEN)];
+    for (kind, key, words) in [
+        (TelephonyErrorKind::Refused, "a", "failed before"),
+        (TelephonyErrorKind::Unavailable, "b", "not known"),
+    ] {
+        let arguments = ["--to", CALLER, "--use-case", "desk", "--idempotency-key", key];
+        service.carrier.refusals.lock().unwrap().push((kind, None));
+        assert_eq!(command(&service, &arguments, &token).await.0, 1);
+        let (code, printed, complaint) = command(&service, &arguments, &token).await;
+        assert!(code == 1 && complaint.contains(words), "{code} {complaint}");
+        assert!(printed.contains(r#""id":"L"#), "what is known of it is printed: {printed}");
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use trunkline::catalog::Catalog;
 use trunkline::config::PublicUrl;
 use trunkline::http::{Parts, Service, serve};
 use trunkline::metrics::Metrics;
-use trunkline::outbound::{Outbound, OutboundParts};
+use trunkline::outbound::{Lines, Outbound, OutboundParts};
 use trunkline::session::{Calls, Ports};
 use voice_core::message::ToolOutcome;
 use voice_core::ports::{
@@ -89,9 +89,13 @@ impl Bare {
 
     /// A webhook about a call, signed as Twilio would.
     pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let (status, body) = self.post_signed_by(AUTH_TOKEN, path, fields).await;
+        let (status, body) = self.post_signed(path, fields).await;
         assert_eq!(status, 200, "{body}");
         body
+    }
+
+    pub(crate) async fn post_signed(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        self.post_signed_by(AUTH_TOKEN, path, fields).await
     }
 
     pub(crate) async fn post_signed_by(
@@ -116,6 +120,7 @@ impl Bare {
 
     /// What the carrier was asked besides, once everything has come to its end.
     pub(crate) async fn asked_besides(mut self) -> Vec<Asked> {
+        self.draining.cancel();
         self.shutting_down.cancel();
         self.tasks.close();
         tokio::time::timeout(SOON, self.tasks.wait()).await.expect("everything ends");
@@ -125,6 +130,16 @@ impl Bare {
         }
         rest
     }
+}
+
+/// Waits for what goes on behind an answer.
+pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(SOON, so).await.is_ok(), "{what}");
 }
 
 pub(crate) fn http() -> reqwest::Client {
@@ -145,7 +160,7 @@ fn service(
     let use_cases: Arc<dyn UseCaseSource> =
         Arc::new(Cases(setup.use_cases.iter().cloned().map(Arc::new).collect()));
     let public_url = PublicUrl::parse(&format!("http://{address}")).unwrap();
-    let calls = Calls::new(setup.most_calls);
+    let (calls, lines) = (Calls::new(setup.most_calls), Lines::default());
     let placer = Outbound::new(OutboundParts {
         public_url: public_url.clone(),
         caller_ids: setup.caller_ids.iter().map(|number| (*number).to_owned()).collect(),
@@ -155,6 +170,7 @@ fn service(
         launches: table.clone(),
         telephony: carrier.clone(),
         calls: calls.clone(),
+        lines: lines.clone(),
         draining: draining.clone(),
         metrics: metrics.clone(),
         tasks: tasks.clone(),
@@ -182,6 +198,7 @@ fn service(
         callers: table.clone(),
         telephony: setup.has_rest.then(|| carrier.clone() as Arc<dyn Telephony>),
         placer: Arc::new(placer),
+        lines,
         sip_endpoint: setup.sip_endpoint.map(str::to_owned),
         api_tokens: setup.api_tokens.iter().map(|token| Private::new((*token).to_owned())).collect(),
         draining: draining.clone(),

@@ -1,15 +1,17 @@
 //! Handing a caller over: what Twilio is told, and what becomes of caller and person whatever each of them does.
 
-use std::sync::atomic::Ordering;
+mod outages;
+
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trunkline::metrics::Counter;
-use voice_core::ports::{CallUpdate, HandoffStatus, TelephonyErrorKind};
-use voice_core::use_case::{Destination, Dial, HandoffTarget, IfUnanswered, Party, UseCase};
+use voice_core::ports::{CallUpdate, HandoffStatus};
+use voice_core::private::Private;
+use voice_core::use_case::{Destination, Dial, HandoffTarget, IfUnanswered, Keep, Party, UseCase};
 
-use crate::bare::{Asked, Bare, Setup};
-use crate::support::{CALLED, DEFAULT, SOON, stage_with, use_case, webhook};
+use crate::bare::{Asked, Bare, Setup, eventually};
+use crate::support::{CALLED, CALLER, DEFAULT, stage_with, use_case, webhook};
 
 const CALL: &str = "CA00000000000000000000000000000001";
 const PERSON: &str = "CAperson1";
@@ -48,19 +50,27 @@ async fn service(target: HandoffTarget) -> Bare {
 
 /// The agent hands the call over.
 async fn hand_over(service: &Bare, target: &str) -> String {
-    let data = json!({
+    hand_over_in(service, "VX1", json!({ "target": target }), &[]).await
+}
+
+/// The agent hands the call over at the end of a session, with what else is said of it.
+async fn hand_over_in(service: &Bare, session: &str, said: Value, form: &[(&str, &str)]) -> String {
+    let mut data = json!({
         "reasonCode": "live-agent-handoff", "reason": "asked for a person",
-        "conversationSummary": "Ada wants <two> refunds & a call back", "target": target, "callSid": CALL,
+        "conversationSummary": "Ada wants <two> refunds & a call back", "callSid": CALL,
     });
+    let Value::Object(said) = said else { panic!("an object") };
+    data.as_object_mut().unwrap().extend(said);
+    let data = data.to_string();
     let path = format!("/twiml/ended/{CALL}");
     let fields = [
         ("CallSid", CALL),
-        ("SessionId", "VX1"),
+        ("SessionId", session),
         ("SessionStatus", "ended"),
         ("CallStatus", "in-progress"),
-        ("HandoffData", &data.to_string()),
+        ("HandoffData", &data),
     ];
-    service.post(&path, &fields).await
+    service.post(&path, &[&fields, form].concat()).await
 }
 
 /// The `<Dial>` of a handoff is over.
@@ -88,12 +98,7 @@ async fn called(service: &mut Bare) {
     assert!(call.url.ends_with(&format!("/twiml/whisper/{CALL}")), "{}", call.url);
     let callback = call.status_callback.unwrap();
     assert!(callback.ends_with(&format!("/twiml/handoff-status/{CALL}")), "{callback}");
-    let noted = async {
-        while service.table.handoff(CALL).person_call_sid.is_none() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, noted).await.expect("the person's call is noted");
+    eventually("the person's call is noted", || service.table.handoff(CALL).person_call_sid.is_some()).await;
 }
 
 async fn updated(service: &mut Bare) -> (String, CallUpdate) {
@@ -217,13 +222,14 @@ async fn a_person_who_takes_the_call_meets_the_caller() {
     let mut service = service(warm()).await;
     let twiml = hand_over(&service, "default").await;
     let room = format!(
-        r#"<Conference startConferenceOnEnter="true" endConferenceOnExit="true" beep="false" waitUrl="https://example.com/m.mp3" waitMethod="GET">handoff-{CALL}</Conference>"#
+        r#"<Conference startConferenceOnEnter="true" endConferenceOnExit="true" beep="false" waitUrl="{}/twiml/hold/{CALL}" waitMethod="POST">handoff-{CALL}</Conference>"#,
+        service.url
     );
     assert!(twiml.contains(&room), "{twiml}");
     called(&mut service).await;
     let question = whisper(&service, "").await;
     let expected = format!(
-        r#"<Gather action="{}/twiml/whisper/{CALL}/accept" method="POST" numDigits="1" finishOnKey="" timeout="10"><Say language="de-DE">Ada wants &lt;two&gt; refunds &amp; a call back</Say><Say>Press any key to take the call.</Say></Gather><Hangup/>"#,
+        r#"<Gather action="{}/twiml/whisper/{CALL}/accept" method="POST" numDigits="1" finishOnKey="" timeout="10"><Say language="de-DE">Ada wants &lt;two&gt; refunds &amp; a call back</Say><Say language="de-DE">Press any key to take the call.</Say></Gather><Hangup/>"#,
         service.url
     );
     assert!(question.contains(&expected), "{question}");
@@ -236,9 +242,26 @@ async fn a_person_who_takes_the_call_meets_the_caller() {
     assert_eq!(service.table.handoff(CALL).status, HandoffStatus::Joined);
     assert_eq!(service.metrics.value(Counter::TransfersJoined), 1);
     // They have talked, and the person hangs up.
-    person_status(&service, "completed").await;
     let twiml = dial_ended(&service, "in-progress", "completed").await;
     assert!(twiml.contains("<Response><Hangup/>"), "{twiml}");
+    // Or the person was gone before they came into the room: nobody else would end the call.
+    person_status(&service, "completed").await;
+    assert_eq!(updated(&mut service).await, (CALL.to_owned(), CallUpdate::End));
+    assert!(service.asked_besides().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_late_report_of_an_earlier_person_ends_no_conversation() {
+    let mut service = service(warm()).await;
+    hand_over(&service, "default").await;
+    called(&mut service).await;
+    person_status(&service, "busy").await;
+    updated(&mut service).await;
+    hand_over_in(&service, "VX2", json!({}), &[]).await;
+    called(&mut service).await;
+    let fields = [("CallSid", "CAperson2"), ("Digits", "1")];
+    service.post(&format!("/twiml/whisper/{CALL}/accept"), &fields).await;
+    person_status(&service, "completed").await;
     assert!(service.asked_besides().await.is_empty());
 }
 
@@ -283,7 +306,8 @@ async fn a_second_person_can_be_called_after_the_first_and_late_reports_change_n
     called(&mut service).await;
     person_status(&service, "busy").await;
     updated(&mut service).await;
-    hand_over(&service, "default").await;
+    // In the same words, but at the end of another session.
+    hand_over_in(&service, "VX2", json!({ "target": "default" }), &[]).await;
     called(&mut service).await;
     assert_eq!(service.table.handoff(CALL).person_call_sid.as_deref(), Some("CAperson2"));
     person_status(&service, "busy").await;
@@ -323,7 +347,7 @@ async fn a_caller_who_hangs_up_before_twilio_has_said_whom_it_calls_ends_the_rin
     let Asked::Place(_) = service.asked().await else { panic!("nobody is called") };
     let fields = [("CallSid", CALL), ("CallStatus", "completed"), ("SequenceNumber", "3")];
     service.post(&format!("/twiml/status/{CALL}"), &fields).await;
-    assert_eq!(service.table.handoff(CALL).status, HandoffStatus::Abandoned);
+    eventually("the caller is gone", || service.table.handoff(CALL).status == HandoffStatus::Abandoned).await;
     service.carrier.answers.add_permits(1);
     assert_eq!(updated(&mut service).await, (PERSON.to_owned(), CallUpdate::End));
 }
@@ -339,53 +363,6 @@ async fn a_repeated_request_calls_nobody_twice() {
 }
 
 #[tokio::test]
-async fn a_person_who_cannot_be_called_does_not_keep_the_caller() {
-    for kind in [TelephonyErrorKind::Refused, TelephonyErrorKind::Unavailable] {
-        let mut service = service(warm()).await;
-        service.carrier.refusals.lock().unwrap().push((kind, Some(21211)));
-        hand_over(&service, "default").await;
-        let Asked::Place(_) = service.asked().await else { panic!("nobody is called") };
-        let (call_sid, update) = updated(&mut service).await;
-        let url = format!("{}/twiml/return/{CALL}/failed", service.url);
-        assert_eq!((call_sid.as_str(), update), (CALL, CallUpdate::Redirect(url)));
-        assert_eq!(service.table.handoff(CALL).status, HandoffStatus::Unanswered);
-    }
-}
-
-#[tokio::test]
-async fn a_caller_is_brought_back_although_the_carrier_is_out_of_reach_at_first() {
-    let mut service = service(warm()).await;
-    hand_over(&service, "default").await;
-    called(&mut service).await;
-    service.carrier.unreachable.store(1, Ordering::SeqCst);
-    person_status(&service, "busy").await;
-    assert_eq!(updated(&mut service).await.0, CALL);
-}
-
-#[tokio::test]
-async fn a_caller_does_not_hold_for_ever_when_nothing_is_heard_of_the_person() {
-    let mut service = service(warm()).await;
-    hand_over(&service, "default").await;
-    called(&mut service).await;
-    // The one who watches begins to do so behind the note.
-    let watched = async {
-        while service.table.reads_of_handoffs() < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, watched).await.expect("somebody watches");
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(20 + 89)).await;
-    assert_eq!(service.table.handoff(CALL).status, HandoffStatus::Dialling);
-    tokio::time::advance(Duration::from_secs(2)).await;
-    tokio::time::resume();
-    let (call_sid, update) = updated(&mut service).await;
-    let url = format!("{}/twiml/return/{CALL}/not-taken", service.url);
-    assert_eq!((call_sid.as_str(), update), (CALL, CallUpdate::Redirect(url)));
-    assert_eq!(updated(&mut service).await, (PERSON.to_owned(), CallUpdate::End));
-}
-
-#[tokio::test]
 async fn without_rest_the_caller_is_put_through_directly() {
     let use_cases = vec![desk("default", warm())];
     let service = Bare::start(Setup { use_cases, has_rest: false, ..Setup::default() }).await;
@@ -396,30 +373,36 @@ async fn without_rest_the_caller_is_put_through_directly() {
 }
 
 #[tokio::test]
-async fn a_table_out_of_reach_leaves_nobody_holding() {
-    let use_cases = vec![desk("default", warm())];
-    let setup = Setup { use_cases, sip_endpoint: Some("sip:support@example.com"), ..Setup::default() };
-    let service = Bare::start(setup).await;
-    service.table.answered(CALL, "desk");
-    service.table.handoffs_out_of_reach.store(true, Ordering::SeqCst);
-    returns(&hand_over(&service, "default").await, "failed");
-    service.table.out_of_reach.store(true, Ordering::SeqCst);
-    let twiml = hand_over(&service, "default").await;
-    assert!(twiml.contains("<Dial><Sip>sip:support@example.com</Sip></Dial>"), "{twiml}");
-    assert!(service.asked_besides().await.is_empty());
+async fn the_targets_are_those_of_the_use_case_that_the_call_went_on_as() {
+    let use_cases =
+        vec![UseCase::new("greeter", "You greet."), desk("default", target(Destination::Dial(dial())))];
+    let service = Bare::start(Setup { use_cases, ..Setup::default() }).await;
+    service.table.answered(CALL, "greeter");
+    let twiml = hand_over_in(&service, "VX1", json!({ "useCase": "desk" }), &[]).await;
+    assert!(twiml.contains(&format!(r#"callerId="{CALLED}""#)), "the table knows the numbers: {twiml}");
 }
 
 #[tokio::test]
-async fn a_person_who_presses_a_key_meets_the_caller_although_the_table_is_out_of_reach() {
-    let mut service = service(warm()).await;
-    hand_over(&service, "default").await;
+async fn a_use_case_that_keeps_nothing_hands_over_without_words_or_numbers_in_the_table() {
+    let mut quiet = desk("default", warm());
+    quiet.storage.keep = Keep::Nothing;
+    quiet.sentences.whisper_caller = "Da ist ein Anruf.".to_owned();
+    quiet.sentences.whisper_gone = "Niemand mehr da.".to_owned();
+    let mut service = Bare::with(quiet).await;
+    let form = [("From", CALLER), ("To", CALLED), ("Direction", "inbound")];
+    service.post("/twiml", &[&form[..], &[("CallSid", CALL)]].concat()).await;
+    hand_over_in(&service, "VX1", json!({ "useCase": "desk" }), &form).await;
     called(&mut service).await;
-    service.table.handoffs_out_of_reach.store(true, Ordering::SeqCst);
-    assert!(whisper(&service, "").await.contains("<Gather"));
-    assert!(whisper(&service, "/accept").await.contains("<Conference"));
+    let (known, session) =
+        (service.table.handoff(CALL), service.table.sessions.lock().unwrap()[CALL].clone());
+    assert_eq!((known.reason, known.summary), (Private::default(), Private::default()));
+    assert_eq!((session.from, session.to), (Private::default(), Private::default()));
+    let question = whisper(&service, "").await;
+    assert!(question.contains(r#"<Say language="de-DE">Da ist ein Anruf.</Say>"#), "{question}");
     person_status(&service, "busy").await;
-    let (call_sid, _) = updated(&mut service).await;
-    assert_eq!(call_sid, CALL, "who was not reached has not taken the call");
+    updated(&mut service).await;
+    let late = whisper(&service, "").await;
+    assert!(late.contains(r#"<Say language="de-DE">Niemand mehr da.</Say><Hangup/>"#), "{late}");
 }
 
 #[tokio::test]
@@ -461,6 +444,7 @@ async fn nobody_but_twilio_moves_callers() {
         format!("/twiml/whisper/{CALL}"),
         format!("/twiml/whisper/{CALL}/accept"),
         format!("/twiml/return/{CALL}/busy"),
+        format!("/twiml/hold/{CALL}"),
         format!("/twiml/status/{CALL}"),
         "/twiml/outbound/L1".to_owned(),
         "/twiml/machine/L1".to_owned(),
@@ -471,6 +455,13 @@ async fn nobody_but_twilio_moves_callers() {
         assert_eq!(status, 403, "{path}");
     }
     assert_eq!(service.table.handoff(CALL).status, HandoffStatus::Dialling);
+    let refused = service.metrics.value(Counter::SignaturesRefused);
+    // Too long to be read whole, so nobody can say who has signed it.
+    let padding = "x".repeat(70_000);
+    let fields = [("CallSid", PERSON), ("CallStatus", "completed"), ("Padding", &padding)];
+    let (status, _) = service.post_signed(&format!("/twiml/handoff-status/{CALL}"), &fields).await;
+    assert_eq!((status, service.metrics.value(Counter::SignaturesRefused)), (403, refused + 1));
+    assert_eq!(service.metrics.value(Counter::CallsApologised), 0);
     let twiml = service.post(&format!("/twiml/return/{CALL}/novelty"), &[("CallSid", CALL)]).await;
     assert!(twiml.contains("sorry"), "{twiml}");
     assert!(service.asked_besides().await.is_empty());

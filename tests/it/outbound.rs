@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use trunkline::metrics::Counter;
 use voice_core::ports::{CallUpdate, Direction, LaunchRecord, LaunchStatus};
 use voice_core::private::Private;
-use voice_core::use_case::{CallerLimit, OnMachine, UseCase};
+use voice_core::use_case::{CallerLimit, Keep, OnMachine, UseCase};
 
-use crate::bare::{Asked, Bare, Setup};
+use crate::bare::{API_TOKEN, Asked, Bare, Setup, eventually, http};
 use crate::support::{CALLED, CALLER};
 
 const CALL: &str = "CA00000000000000000000000000000001";
@@ -20,6 +20,7 @@ fn launch(machine: OnMachine) -> LaunchRecord {
     LaunchRecord {
         id: LAUNCH.to_owned(),
         status: LaunchStatus::Requested,
+        request_digest: String::new(),
         to: Private::new(CALLER.to_owned()),
         from: CALLED.to_owned(),
         use_case: "reminder".to_owned(),
@@ -27,11 +28,16 @@ fn launch(machine: OnMachine) -> LaunchRecord {
         machine,
         call_sid: None,
         answered_by: None,
+        error: None,
     }
 }
 
 async fn launched(machine: OnMachine) -> Bare {
-    let use_cases = vec![UseCase::new("desk", "You answer."), UseCase::new("reminder", "You remind.")];
+    launched_by(UseCase::new("reminder", "You remind."), machine).await
+}
+
+async fn launched_by(reminder: UseCase, machine: OnMachine) -> Bare {
+    let use_cases = vec![UseCase::new("desk", "You answer."), reminder];
     let service = Bare::start(Setup { use_cases, ..Setup::default() }).await;
     service.table.launches.lock().unwrap().insert(LAUNCH.to_owned(), launch(machine));
     service
@@ -105,12 +111,18 @@ async fn a_machine_ends_the_call_which_is_not_taken_up_again() {
 
 #[tokio::test]
 async fn a_machine_is_left_a_message_when_its_greeting_is_over() {
-    let mut service = launched(OnMachine::Say("Please call <us> back.".to_owned())).await;
+    let mut reminder = UseCase::new("reminder", "You remind.");
+    reminder.relay_attributes.insert("language".to_owned(), "de-DE".to_owned());
+    let say = OnMachine::Say("Please call <us> back.".to_owned());
+    let mut service = launched_by(reminder.clone(), say.clone()).await;
     answered(&service, &[]).await;
     detected(&service, "machine_end_beep").await;
     let Asked::Update(_, CallUpdate::Twiml(twiml)) = service.asked().await else { panic!("no message") };
-    assert!(twiml.contains("<Say>Please call &lt;us&gt; back.</Say><Hangup/>"), "{twiml}");
+    let message = r#"<Say language="de-DE">Please call &lt;us&gt; back.</Say><Hangup/>"#;
+    assert!(twiml.contains(message), "{twiml}");
     assert!(socket_lost(&service).await.contains("<Hangup/>"));
+    let service = launched_by(reminder, say).await;
+    assert!(answered(&service, &[("AnsweredBy", "machine_end_beep")]).await.contains(message));
 }
 
 #[tokio::test]
@@ -156,8 +168,58 @@ async fn reports_are_taken_in_any_order() {
         status(&service, &path, report, &[]).await;
         assert_eq!(service.table.launch(LAUNCH).status, known, "{report}");
     }
-    assert!(service.table.closed.lock().unwrap().contains(CALL));
-    assert!(service.table.errors.lock().unwrap().is_empty());
+    eventually("the session is closed", || service.table.closed.lock().unwrap().contains(CALL)).await;
+    assert_eq!(service.table.launch(LAUNCH).error, None);
+    assert_eq!(service.table.launch(LAUNCH).to.expose(), CALLER, "this use case keeps what it wants");
+}
+
+#[tokio::test]
+async fn who_was_called_is_forgotten_with_the_end_when_nothing_is_kept() {
+    let mut reminder = UseCase::new("reminder", "You remind.");
+    reminder.storage.keep = Keep::Nothing;
+    for last in ["completed", "busy", "no-answer", "canceled", "failed"] {
+        let service = launched_by(reminder.clone(), OnMachine::HangUp).await;
+        let path = format!("/twiml/status/{LAUNCH}");
+        status(&service, &path, "ringing", &[]).await;
+        assert_eq!(service.table.launch(LAUNCH).to.expose(), CALLER, "the agent is to know who it is");
+        status(&service, &path, last, &[]).await;
+        eventually(last, || {
+            let launch = service.table.launch(LAUNCH);
+            launch.to.expose().is_empty() && launch.variables.expose().is_empty()
+        })
+        .await;
+    }
+}
+
+/// A service with one line, which a call that it has placed keeps while it rings.
+async fn ringing() -> (Bare, String) {
+    let use_cases = vec![UseCase::new("reminder", "You remind.")];
+    let service = Bare::start(Setup { use_cases, most_calls: 1, ..Setup::default() }).await;
+    let order = http().post(format!("{}/api/calls", service.url)).bearer_auth(API_TOKEN);
+    let order = order.json(&json!({ "to": CALLER, "useCase": "reminder" }));
+    let launch: Value = order.send().await.unwrap().json().await.unwrap();
+    (service, launch["id"].as_str().unwrap().to_owned())
+}
+
+async fn somebody_calls(service: &Bare) -> String {
+    let fields = [("CallSid", "CA9"), ("From", "+14155550122"), ("To", CALLED), ("Direction", "inbound")];
+    service.post("/twiml", &fields).await
+}
+
+#[tokio::test]
+async fn a_line_is_kept_for_a_call_that_rings() {
+    let (service, launch) = ringing().await;
+    assert!(somebody_calls(&service).await.contains("All our lines are busy"));
+    let fields = [("CallSid", "CAperson1"), ("From", CALLED), ("To", CALLER), ("Direction", "outbound-api")];
+    let path = format!("/twiml/outbound/{launch}");
+    for _ in 0..2 {
+        let twiml = service.post(&path, &fields).await;
+        assert!(twiml.contains("<ConversationRelay"), "{twiml}");
+    }
+    let (service, launch) = ringing().await;
+    let fields = [("CallSid", "CAperson1"), ("CallStatus", "busy")];
+    service.post(&format!("/twiml/status/{launch}"), &fields).await;
+    assert!(somebody_calls(&service).await.contains("<ConversationRelay"), "nobody will answer any more");
 }
 
 #[tokio::test]
@@ -169,7 +231,7 @@ async fn a_call_that_failed_says_why_and_has_no_session_to_end() {
         let service = launched(OnMachine::Ignore).await;
         status(&service, &format!("/twiml/status/{LAUNCH}"), "failed", more).await;
         assert_eq!(service.table.launch(LAUNCH).status, LaunchStatus::Failed);
-        assert_eq!(*service.table.errors.lock().unwrap(), [reason]);
+        assert_eq!(service.table.launch(LAUNCH).error.as_deref(), Some(reason));
         assert!(service.table.closed.lock().unwrap().is_empty());
     }
 }
@@ -183,7 +245,7 @@ async fn a_report_ends_the_session_of_its_own_call_only() {
     status(&service, &format!("/twiml/status/{CALL}"), "ringing", &[]).await;
     assert!(service.table.closed.lock().unwrap().is_empty());
     status(&service, "/twiml/status", "completed", &[]).await;
-    assert!(service.table.closed.lock().unwrap().contains(CALL));
+    eventually("the session is closed", || service.table.closed.lock().unwrap().contains(CALL)).await;
 }
 
 #[tokio::test]

@@ -93,7 +93,8 @@ pub struct Conference {
     pub start_on_enter: bool,
     /// When one of these leaves, all are put out.
     pub end_on_exit: bool,
-    /// A recording for who waits; Twilio's own music when None.
+    /// TwiML for who waits, asked for with POST; Twilio's own music when None. Twilio performs only `<Play>`, `<Say>`,
+    /// `<Pause>` and `<Redirect>` there.
     pub wait_url: Option<String>,
 }
 

@@ -235,7 +235,7 @@ fn twiml_is_written_exactly() {
         name: "handoff-CA1".to_owned(),
         start_on_enter: true,
         end_on_exit: true,
-        wait_url: Some("https://example.com/music.mp3?a=1&b=2".to_owned()),
+        wait_url: Some("https://example.com/twiml/hold/CA1?a=1&b=2".to_owned()),
     };
     let conference = Dial { action: action(), ..Dial::new(DialTarget::Conference(conference)) };
     let gather = Gather {

@@ -19,6 +19,10 @@ pub(super) fn read(section: &Section<'_>, otherwise: &Sentences, report: &mut Re
         limit,
         silence_goodbye,
         too_many_calls,
+        whisper_caller,
+        whisper_question,
+        whisper_gone,
+        forwarding,
         blocked_input,
         blocked_output,
     } = &mut sentences;
@@ -32,6 +36,10 @@ pub(super) fn read(section: &Section<'_>, otherwise: &Sentences, report: &mut Re
         ("limit", limit),
         ("silenceGoodbye", silence_goodbye),
         ("tooManyCalls", too_many_calls),
+        ("whisperCaller", whisper_caller),
+        ("whisperQuestion", whisper_question),
+        ("whisperGone", whisper_gone),
+        ("forwarding", forwarding),
     ];
     let said_instead = [("blockedInput", blocked_input), ("blockedOutput", blocked_output)];
     let names = always_said.iter().map(|(name, _)| *name).chain(said_instead.iter().map(|(name, _)| *name));
@@ -83,6 +91,10 @@ mod tests {
             "limit",
             "silenceGoodbye",
             "tooManyCalls",
+            "whisperCaller",
+            "whisperQuestion",
+            "whisperGone",
+            "forwarding",
             "blockedInput",
             "blockedOutput",
         ];
@@ -100,6 +112,10 @@ mod tests {
             limit: text("limit"),
             silence_goodbye: text("silenceGoodbye"),
             too_many_calls: text("tooManyCalls"),
+            whisper_caller: text("whisperCaller"),
+            whisper_question: text("whisperQuestion"),
+            whisper_gone: text("whisperGone"),
+            forwarding: text("forwarding"),
             blocked_input: Some(text("blockedInput")),
             blocked_output: Some(text("blockedOutput")),
         };

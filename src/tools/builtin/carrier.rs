@@ -27,6 +27,7 @@ pub(super) fn in_words(undone: &str, error: &TelephonyError) -> String {
         (_, Some(code)) => format!(" (Twilio {code})"),
         (TelephonyErrorKind::Refused, None) => " (Twilio refused it)".to_owned(),
         (TelephonyErrorKind::Throttled, None) => " (Twilio is asked too often)".to_owned(),
+        (TelephonyErrorKind::NotSent, None) => " (Twilio cannot be reached)".to_owned(),
         (TelephonyErrorKind::Unavailable, None) => String::new(),
     };
     match error.kind {

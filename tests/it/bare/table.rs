@@ -24,7 +24,6 @@ pub(crate) struct Table {
     pub(crate) closed: Mutex<HashSet<String>>,
     pub(crate) handoffs: Mutex<HashMap<String, HandoffRecord>>,
     pub(crate) launches: Mutex<HashMap<String, LaunchRecord>>,
-    pub(crate) errors: Mutex<Vec<String>>,
     counted: Mutex<HashMap<String, HashSet<String>>>,
     handoffs_read: AtomicU32,
 }
@@ -246,13 +245,26 @@ impl LaunchStore for Table {
         id: &'a str,
         change: LaunchChange,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        if let Some(known) = self.launches.lock().unwrap().get_mut(id) {
-            let news = change.status.filter(|status| status.progress() >= known.status.progress());
+        let gone = self.out_of_reach.load(Ordering::SeqCst);
+        if let Some(known) = self.launches.lock().unwrap().get_mut(id).filter(|_| !gone) {
+            let news = change.status.filter(|status| status.progress() > known.status.progress());
             known.status = news.unwrap_or(known.status);
             known.call_sid = change.call_sid.or(known.call_sid.take());
             known.answered_by = change.answered_by.or(known.answered_by.take());
-            self.errors.lock().unwrap().extend(change.error);
+            known.error = change.error.or(known.error.take());
+            if change.forget_person {
+                (known.to, known.variables) = (Private::default(), Private::default());
+            }
         }
+        self.reach(())
+    }
+
+    fn withdraw_launch<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        let gone = self.out_of_reach.load(Ordering::SeqCst);
+        self.launches
+            .lock()
+            .unwrap()
+            .retain(|known, launch| gone || known != id || launch.call_sid.is_some());
         self.reach(())
     }
 }

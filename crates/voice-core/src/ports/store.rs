@@ -167,9 +167,15 @@ pub trait HandoffStore: Send + Sync + fmt::Debug {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandoffRecord {
+    /// The carrier's id of the session that ended with it, by which a repeated request is known.
+    pub session_id: String,
+    /// Whose target it is.
+    pub use_case: String,
     pub target: String,
     pub status: HandoffStatus,
-    /// What the person is told.
+    /// RFC 3339.
+    pub started_at: String,
+    /// What the person is told; empty when nothing of the call is kept.
     pub reason: Private<String>,
     pub summary: Private<String>,
     /// The call to the person, once there is one.
@@ -212,12 +218,17 @@ pub trait LaunchStore: Send + Sync + fmt::Debug {
         id: &'a str,
         change: LaunchChange,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Removes a launch of which certainly nothing came, so that its key may be used again. One that has a call stays.
+    fn withdraw_launch<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct LaunchRecord {
     pub id: String,
     pub status: LaunchStatus,
+    /// Tells whether a request is the one that was made before, also when nothing of it is kept.
+    pub request_digest: String,
+    /// Blank once the call is over when nothing of it is kept; so are the variables.
     pub to: Private<String>,
     pub from: String,
     pub use_case: String,
@@ -226,6 +237,8 @@ pub struct LaunchRecord {
     pub call_sid: Option<String>,
     /// `human`, `machine_start` and the like, in the carrier's words.
     pub answered_by: Option<String>,
+    /// Why it failed, in words without numbers of people.
+    pub error: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -235,12 +248,14 @@ pub struct LaunchChange {
     pub answered_by: Option<String>,
     /// Why it failed, in words without numbers of people.
     pub error: Option<String>,
+    /// Whom it was to, and the variables, are removed.
+    pub forget_person: bool,
 }
 
 /// Counts calls of a number.
 pub trait CallerCounter: Send + Sync + fmt::Debug {
     /// Counts a call of `number` in the window that is running, and returns how many there were in it with this one.
-    /// The same call counts once.
+    /// The same call counts once. The number itself is not written down.
     fn count_call<'a>(
         &'a self,
         number: &'a Private<String>,

@@ -107,6 +107,8 @@ pub enum TelephonyErrorKind {
     Refused,
     /// Too many requests, also after retries.
     Throttled,
+    /// Out of reach: there was no connection, so nothing was done.
+    NotSent,
     /// Out of reach, or broken. Whether it was done is not known.
     Unavailable,
 }
@@ -117,6 +119,7 @@ impl fmt::Display for TelephonyErrorKind {
             Self::NotConfigured => "is not configured for this",
             Self::Refused => "refused",
             Self::Throttled => "is asked too often",
+            Self::NotSent => "could not be connected to",
             Self::Unavailable => "out of reach",
         })
     }

@@ -184,6 +184,14 @@ pub struct Sentences {
     pub silence_goodbye: String,
     /// This number has called too often.
     pub too_many_calls: String,
+    /// To a person who is called for a caller of whom nothing is told.
+    pub whisper_caller: String,
+    /// To that person, behind what the call is about.
+    pub whisper_question: String,
+    /// To a person who is too late.
+    pub whisper_gone: String,
+    /// The caller is put through because the service cannot answer.
+    pub forwarding: String,
     /// A guardrail refused what the caller said.
     pub blocked_input: Option<String>,
     /// A guardrail refused what the model said.
@@ -206,6 +214,10 @@ impl Default for Sentences {
             silence_goodbye: "I can't hear you, so I will hang up now. Please call again. Goodbye."
                 .to_owned(),
             too_many_calls: "You have called us very often lately. Please try again later.".to_owned(),
+            whisper_caller: "A caller would like to speak with you.".to_owned(),
+            whisper_question: "Press any key to take the call.".to_owned(),
+            whisper_gone: "The caller is no longer on the line.".to_owned(),
+            forwarding: "Hang on for a moment while I forward the call to an agent.".to_owned(),
             blocked_input: None,
             blocked_output: None,
         }

@@ -75,8 +75,7 @@ fn conference(xml: &mut XmlWriter, conference: &Conference) {
     xml.attribute("beep", "false");
     if let Some(url) = &conference.wait_url {
         xml.attribute("waitUrl", url);
-        // A recording is a file, and who serves files rarely takes a POST.
-        xml.attribute("waitMethod", "GET");
+        xml.attribute("waitMethod", "POST");
     }
     xml.text(&conference.name);
     xml.close();
