@@ -23,9 +23,6 @@ use voice_core::use_case::{CallerProfile, UseCase};
 use crate::metrics::{Counter, Metrics};
 use cache::{Cache, Refresh};
 
-/// The sort key of a number that must not be called.
-const DO_NOT_CALL: &str = "do-not-call";
-
 /// Cheap to clone; clones share one cache.
 #[derive(Clone, Debug)]
 pub struct Catalog {
@@ -110,11 +107,6 @@ impl Catalog {
             warn!(%failure, "a phone number's record was not read");
             None
         })
-    }
-
-    /// Whether a number must not be called. The table is asked every time: whoever was just put on the list is not called.
-    pub async fn do_not_call(&self, number: &str) -> Result<bool, StoreError> {
-        Ok(self.records.get_record(number, DO_NOT_CALL).await?.is_some())
     }
 
     async fn read_use_case(&self, name: &str) -> Result<Option<UseCase>, Refresh> {

@@ -185,6 +185,12 @@ fn read_name(record: &Section<'_>, report: &mut Report) -> Option<String> {
     if name.is_none() {
         report.error("pk", "must be the name of the use case");
     }
+    if name == Some("status") {
+        report.warn(
+            "pk",
+            "cannot be reached as /twiml/status, which is where Twilio reports the status of calls",
+        );
+    }
     name.map(str::to_owned)
 }
 

@@ -77,12 +77,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("PORT", &[], Some("3000"), "the port to listen on"),
     setting("LISTEN_ADDRESS", &[], Some("0.0.0.0"), "the address to listen on"),
-    setting("TIME_ZONE", &["timeZone"], Some("UTC"), "the IANA time zone of <<CURRENT_DATE>> in prompts"),
+    setting(
+        "TIME_ZONE",
+        &["timeZone"],
+        Some("UTC"),
+        "the IANA time zone of dates in prompts, of current_time, and of calling hours that name none",
+    ),
     setting(
         "MAX_CALLS",
         &[],
         Some("500"),
-        "the number of calls at once, past which a caller hears the busy line",
+        "the number of calls at once, past which a caller hears the busy line and no call is placed",
     ),
     setting(
         "MODEL_FIRST_TOKEN_MS",

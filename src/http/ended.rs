@@ -46,7 +46,8 @@ pub(super) async fn ended(
             return hang_up();
         }
     };
-    info!(call.sid = %call_sid, status = ?ended.session_status, error.code = ended.error_code, "Twilio ended the session");
+    let reason = ended.handoff_data.as_deref().and_then(reason_code);
+    info!(call.sid = %call_sid, status = ?ended.session_status, error.code = ended.error_code, reason, "Twilio ended the session");
     // The call is over; what is answered is not heard.
     if ended.session_status == SessionStatus::Completed {
         return nothing();
@@ -103,6 +104,14 @@ async fn go_on(service: &Service, call_sid: &str, launch: Option<&str>, parties:
             apologise(service)
         }
     }
+}
+
+/// Why we ended the session, in our own word.
+fn reason_code(handoff_data: &str) -> Option<String> {
+    let data: serde_json::Value = serde_json::from_str(handoff_data).ok()?;
+    let code = data.get("reasonCode")?.as_str()?;
+    let is_a_word = code.len() <= 40 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    is_a_word.then(|| code.to_owned())
 }
 
 fn hopeless(error_code: Option<&str>) -> bool {

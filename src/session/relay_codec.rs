@@ -1,4 +1,4 @@
-//! Where ConversationRelay's messages meet the conversation: the only two functions that know both.
+//! Where ConversationRelay's messages meet the conversation: the only functions that know both.
 
 use voice_core::conversation::{EndReason, Event};
 use voice_protocols::relay::{Inbound, Info, Outbound, Text};

@@ -281,16 +281,6 @@ impl RecordStore for Drawer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_do_not_call_list_is_read_every_time() {
-    let drawer = Drawer::default();
-    let records = Arc::new(drawer.clone());
-    let catalog = Catalog::new(records, Arc::new(NoServers), &TaskTracker::new(), Metrics::default());
-    assert!(!catalog.do_not_call(CALLER).await.unwrap());
-    drawer.put(json!({ "pk": CALLER, "sk": "do-not-call" }));
-    assert!(catalog.do_not_call(CALLER).await.unwrap());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_use_case_that_is_broken_later_keeps_its_last_good_version() {
     let (drawer, metrics) = (Drawer::default(), Metrics::default());
     let records = Arc::new(drawer.clone());

@@ -9,14 +9,19 @@ use trunkline::config::authored;
 use trunkline::telemetry::causes;
 use voice_core::ports::RecordStore;
 
-/// Writes all items under `path`; returns how many there were.
+/// Writes all items under `path`, but leaves the records alone that calls may have changed since; returns how many there
+/// were.
 pub async fn load(path: &Path, store: &dyn RecordStore) -> anyhow::Result<usize> {
     let items =
         authored::read(path).with_context(|| format!("the items under {} were not read", path.display()))?;
     let number = items.len();
     for authored in items {
         let file = authored.path.display().to_string();
-        let written = store.put_record(authored.item, None).await;
+        let written = if authored.item.get("sk").and_then(Value::as_str) == Some("record") {
+            store.put_new_record(authored.item).await.map(drop)
+        } else {
+            store.put_record(authored.item, None).await
+        };
         written.map_err(|error| anyhow!("{file} was not loaded: {}", causes(&error)))?;
     }
     Ok(number)
