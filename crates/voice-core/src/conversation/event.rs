@@ -55,6 +55,10 @@ pub enum Event {
     GenerationFailed {
         generation: GenerationId,
     },
+    /// What a generation that came to no end, because it was cancelled or failed, has cost as far as can be told.
+    TokensSpent {
+        tokens: u64,
+    },
     ToolFinished {
         run: RunId,
         result: ToolResult,

@@ -262,6 +262,7 @@ impl Conversation {
                 self.generation_finished(now, generation, tokens, blocked, actions);
             }
             Event::GenerationFailed { generation } => self.generation_failed(now, generation, actions),
+            Event::TokensSpent { tokens } => self.limits.count_tokens(tokens),
             Event::ToolFinished { run, result } => self.tool_finished(now, &run, result, actions),
             Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
             Event::DeadlineReached => {
