@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use regex::Regex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -30,8 +31,9 @@ const AFTER_THE_CALL: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Journal {
     queue: mpsc::Sender<Entry>,
+    /// What must not be stored, by all that the call has been answered as.
+    storage: Storage,
     redactor: Redactor,
-    keep: Keep,
     call_sid: Arc<str>,
     ports: Ports,
     /// Cancelled by us when another owner has taken the call.
@@ -81,12 +83,13 @@ impl Journal {
             .instrument(span),
         );
         let redactor = Redactor::new(storage);
-        Self { queue, redactor, keep: storage.keep, call_sid, ports: ports.clone(), leave, done }
+        let storage = storage.clone();
+        Self { queue, storage, redactor, call_sid, ports: ports.clone(), leave, done }
     }
 
     /// Writes a message, without what must not be stored.
     pub(super) fn write(&self, mut turn: JournaledTurn) {
-        if self.keep == Keep::Nothing {
+        if self.storage.keep == Keep::Nothing {
             return;
         }
         let record = &mut turn.record;
@@ -103,10 +106,12 @@ impl Journal {
         self.send(Entry::Change(change));
     }
 
-    /// From now on, what must not be stored is what this use case says.
-    pub(super) fn follow(&mut self, storage: &Storage) {
-        self.redactor = Redactor::new(storage);
-        self.keep = storage.keep;
+    /// From now on, what this use case says must not be stored either. What the one before it wanted hidden stays hidden:
+    /// the dialogue goes on, and the agent may say it again. Returns what holds now.
+    pub(super) fn follow(&mut self, storage: &Storage) -> &Storage {
+        self.storage = stricter(&self.storage, storage);
+        self.redactor = Redactor::new(&self.storage);
+        &self.storage
     }
 
     fn redacted(&self, message: Arc<Message>) -> Arc<Message> {
@@ -126,6 +131,14 @@ impl Journal {
         drop(self.queue);
         self.done.cancelled().await;
     }
+}
+
+/// What may be stored by the rules of both.
+fn stricter(one: &Storage, other: &Storage) -> Storage {
+    let is_new = |pattern: &&Regex| one.patterns.iter().all(|known| known.as_str() != pattern.as_str());
+    let patterns = one.patterns.iter().chain(other.patterns.iter().filter(is_new)).cloned().collect();
+    let keep = if one.keep == Keep::Nothing { Keep::Nothing } else { other.keep };
+    Storage { keep, patterns }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use tokio_util::task::TaskTracker;
 use voice_core::history::Sequence;
 use voice_core::message::{Message, ToolOutcome};
 use voice_core::ports::{
-    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, GenerationRequest, Journaled,
-    JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream, Ownership, Session, SessionChange,
-    StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
+    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, GenerationReport, GenerationRequest,
+    Journaled, JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream, Ownership, Session,
+    SessionChange, StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
 };
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
@@ -66,7 +66,7 @@ impl Sink<Frame> for Socket {
 #[derive(Debug, Default)]
 pub(super) struct Model {
     scripts: Mutex<Vec<Vec<ModelEvent>>>,
-    histories: Mutex<Vec<Vec<Message>>>,
+    pub(super) histories: Mutex<Vec<Vec<Message>>>,
     /// The use case and the system prompt of each request.
     pub(super) asked_as: Mutex<Vec<(String, String)>>,
 }
@@ -122,6 +122,7 @@ pub(super) struct Store {
     failures: Mutex<Vec<StoreErrorKind>>,
     pub(super) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
     pub(super) changes: Mutex<Vec<SessionChange>>,
+    pub(super) reports: Mutex<Vec<GenerationReport>>,
     closed: Mutex<HashMap<String, u64>>,
 }
 
@@ -203,6 +204,7 @@ impl CallStore for Store {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             self.answer(())?;
+            self.reports.lock().unwrap().extend(turn.generation);
             let message = turn.record.message.as_deref().cloned();
             self.written.lock().unwrap().push((epoch, turn.record.sequence, message));
             Ok(())

@@ -281,6 +281,7 @@ fn generation(report: &GenerationReport) -> Value {
         "model": report.model,
         "stopReason": report.stop_reason,
         "usage": usage,
+        "usageEstimated": report.estimated.then_some(true),
         "firstTextMs": report.first_text.map(milliseconds),
         "durationMs": milliseconds(report.duration),
     });

@@ -128,8 +128,13 @@ async fn the_journal_adds_up_what_a_call_has_cost() {
     claimed(&store).await;
     let usage = Usage { input: 100, output: 20, cache_read: 3, cache_write: 4 };
     let report = GenerationReport { usage: Some(usage), ..GenerationReport::default() };
-    for (sequence, generation) in [(1, None), (2, Some(report.clone())), (3, Some(report.clone()))] {
+    let estimate = GenerationReport { estimated: true, ..report.clone() };
+    for (sequence, generation) in [(1, None), (2, Some(estimate)), (3, Some(report.clone()))] {
         store.write_turn(CALL, 1, turn(sequence, generation)).await.unwrap();
+    }
+    for (key, estimated) in [("chat::00000002", Some(&json!(true))), ("chat::00000003", None)] {
+        let item = store.get_record(CALL, key).await.unwrap().unwrap();
+        assert_eq!(item["generation"].get("usageEstimated"), estimated);
     }
     // A message that was cut is written again under its number, and was not paid for twice.
     store.write_turn(CALL, 1, turn(3, Some(report))).await.unwrap();

@@ -3,6 +3,7 @@
 //! Every way to change it keeps the rules of model APIs: the first message is the caller's, sides alternate, no text is
 //! blank, each tool call is answered by exactly one outcome in the next message. It does not know what plays or runs.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::message::{Message, ToolCall, ToolCallId, ToolOutcome};
@@ -11,7 +12,7 @@ use crate::message::{Message, ToolCall, ToolCallId, ToolOutcome};
 pub type Sequence = u32;
 
 /// A message that changed, for the journal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Record {
     pub sequence: Sequence,
     /// `None` when nothing of it was heard, so that it is no part of the dialogue.
@@ -27,11 +28,26 @@ pub struct History {
     changed: Vec<Record>,
 }
 
-#[derive(Debug)]
 struct Entry {
     sequence: Sequence,
     message: Arc<Message>,
     said: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Record {
+    /// Leaves out the words.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Record");
+        shown.field("sequence", &self.sequence).field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Entry {
+    /// Leaves out the words.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Entry");
+        shown.field("sequence", &self.sequence).field("message", &self.message).finish_non_exhaustive()
+    }
 }
 
 /// The model sees at most this many messages; a call of hours stays within a model's context.

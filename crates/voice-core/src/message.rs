@@ -29,7 +29,7 @@ pub struct RunId {
 }
 
 /// One message of the dialogue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Message {
     Caller {
         text: String,
@@ -54,7 +54,7 @@ impl Message {
 }
 
 /// The model's request to run a tool.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ToolCall {
     pub id: ToolCallId,
     pub name: String,
@@ -63,7 +63,7 @@ pub struct ToolCall {
 }
 
 /// What goes back to the model for one tool call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ToolOutcome {
     pub id: ToolCallId,
     pub status: OutcomeStatus,
@@ -100,5 +100,56 @@ impl ToolOutcome {
     /// Whether it was made by [`Self::unknown`], in this process or another.
     pub fn is_unknown(&self) -> bool {
         self.status == OutcomeStatus::Error && self.content.get(KNOWN) == Some(&Value::Bool(false))
+    }
+}
+
+// Nothing of a dialogue is printed, wherever it is nested: not what was said, nor what tools were given and told.
+
+impl fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller { .. } => formatter.debug_struct("Caller").finish_non_exhaustive(),
+            Self::Agent { tool_calls, .. } => {
+                formatter.debug_struct("Agent").field("tool_calls", tool_calls).finish_non_exhaustive()
+            }
+            Self::Outcomes { outcomes, .. } => {
+                formatter.debug_struct("Outcomes").field("outcomes", outcomes).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ToolCall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("ToolCall");
+        shown.field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToolOutcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("ToolOutcome");
+        shown.field("id", &self.id).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialogue_is_never_printed() {
+        let id = || ToolCallId("a".to_owned());
+        let call = ToolCall { id: id(), name: "look_up".to_owned(), input: json!({ "number": "secret" }) };
+        let outcomes = vec![ToolOutcome::success(id(), json!({ "balance": "secret" }))];
+        let text = || "secret".to_owned();
+        for message in [
+            Message::Caller { text: text() },
+            Message::Agent { text: text(), tool_calls: vec![call] },
+            Message::Outcomes { outcomes, text: text() },
+        ] {
+            let printed = format!("{message:?} {message:#?}");
+            assert!(!printed.contains("secret"), "{printed}");
+        }
     }
 }

@@ -29,13 +29,13 @@ where
     }
 
     pub(super) fn perform(&mut self, mut actions: Vec<Action>) {
+        let mut spent = 0;
         for action in actions.drain(..) {
             match action {
                 Action::StartGeneration { generation } => self.start_generation(generation),
                 Action::CancelGeneration { generation } => {
                     if let Some(live) = self.generation.take_if(|live| live.id == generation) {
-                        let stop_reason = Some("cancelled".to_owned());
-                        self.notes.generation_ended(GenerationReport { stop_reason, ..live.report() });
+                        spent += self.note_broken_off(live.broken_off("cancelled"));
                     }
                 }
                 Action::StartTool { run, tool, input } => self.start_tool(run, tool, input),
@@ -56,12 +56,29 @@ where
         }
         self.actions = actions;
         self.notes.forget_unclaimed();
+        // Not before everything is done that the conversation has decided.
+        if spent > 0 {
+            self.handle(Event::TokensSpent { tokens: spent });
+        }
+    }
+
+    /// Notes how a generation went that came to no end; returns what it has cost.
+    pub(super) fn note_broken_off(&mut self, report: GenerationReport) -> u64 {
+        let tokens = report.usage.map_or(0, |usage| usage.input + usage.output);
+        self.notes.generation_ended(report);
+        tokens
     }
 
     /// Goes on as somebody else. What the carrier was told when it connected (voice, hints) stays as it is.
     fn change_use_case(&mut self, use_case: Arc<UseCase>) {
         info!(call.sid = %self.call.context.call_sid, use_case = %use_case.name, "the conversation goes on as another use case");
-        self.journal.follow(&use_case.storage);
+        let storage = self.journal.follow(&use_case.storage);
+        // Tools store their outcomes by the same rules.
+        let use_case = if *storage == use_case.storage {
+            use_case
+        } else {
+            Arc::new(UseCase { storage: storage.clone(), ..(*use_case).clone() })
+        };
         self.call = self.call.as_use_case(use_case);
     }
 
@@ -73,16 +90,15 @@ where
     fn start_generation(&mut self, generation: GenerationId) {
         self.generations += 1;
         self.ports.metrics.count(Counter::Generations);
-        let stream = self.ports.model.generate(GenerationRequest {
+        let request = GenerationRequest {
             call: Arc::clone(&self.call.context),
             generation,
             use_case: Arc::clone(&self.call.use_case),
             system: Arc::clone(&self.call.system),
             models: Arc::clone(&self.call.models),
             history: self.conversation.messages(),
-        });
-        self.generation =
-            Some(LiveGeneration { id: generation, stream, started: Instant::now(), first_text: None });
+        };
+        self.generation = Some(LiveGeneration::start(&*self.ports.model, request));
     }
 
     fn start_tool(&mut self, run: RunId, tool: Arc<Tool>, input: serde_json::Value) {

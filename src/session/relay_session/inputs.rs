@@ -4,7 +4,7 @@ use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 use voice_core::conversation::Event;
-use voice_core::ports::ModelEvent;
+use voice_core::ports::{ModelEvent, ModelFailureKind};
 use voice_protocols::relay::Inbound;
 
 use super::super::frame::{Frame, SocketError};
@@ -105,11 +105,11 @@ where
     fn take_model_event(&mut self, event: Option<ModelEvent>) {
         let Some(live) = &mut self.generation else { return };
         let generation = live.id;
+        if let Some(event) = &event {
+            live.receive(event);
+        }
         match event {
             Some(ModelEvent::Text(text)) => {
-                if live.first_text.is_none() {
-                    live.first_text = Some(live.started.elapsed());
-                }
                 self.handle(Event::GenerationText { generation, text });
             }
             Some(ModelEvent::ToolCall { id, name, arguments }) => {
@@ -133,13 +133,27 @@ where
                 let blocked = completion.blocked;
                 self.handle(Event::GenerationFinished { generation, tokens, blocked });
             }
-            Some(ModelEvent::Failed(_)) | None => {
-                let mut report = live.report();
+            Some(ModelEvent::Failed(failure)) if !live.has_received() && is_free(failure.kind) => {
+                let report = live.refused();
                 self.generation = None;
-                report.stop_reason = Some("failed".to_owned());
                 self.notes.generation_ended(report);
                 self.handle(Event::GenerationFailed { generation });
             }
+            Some(ModelEvent::Failed(_)) | None => {
+                let report = live.broken_off("failed");
+                self.generation = None;
+                let tokens = self.note_broken_off(report);
+                self.handle(Event::GenerationFailed { generation });
+                self.handle(Event::TokensSpent { tokens });
+            }
         }
+    }
+}
+
+/// Whether a failure means that no model has read the request.
+const fn is_free(failure: ModelFailureKind) -> bool {
+    match failure {
+        ModelFailureKind::Throttled | ModelFailureKind::Refused | ModelFailureKind::Unavailable => true,
+        ModelFailureKind::TimedOut | ModelFailureKind::Broken => false,
     }
 }

@@ -61,6 +61,8 @@ impl Conversation {
                 self.voice.played(now, &text);
                 self.hasten_closing(now);
             }
+            // A caller who was thought to be gone may come back.
+            Event::TokensSpent { tokens } => self.limits.count_tokens(tokens),
             Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
             Event::DeadlineReached => {
                 if let Phase::Closing(closing) = &self.phase

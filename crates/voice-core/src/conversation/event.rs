@@ -1,5 +1,7 @@
 //! What goes into a conversation and what comes out of it. Both enums are closed on purpose.
 
+mod printed;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,7 +11,7 @@ use crate::message::{GenerationId, RunId};
 use crate::ports::{Blocked, SessionChange, ToolResult};
 use crate::use_case::{Tool, UseCase};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Event {
     /// A final utterance. A sentence may come as several.
     CallerSaid {
@@ -55,6 +57,10 @@ pub enum Event {
     GenerationFailed {
         generation: GenerationId,
     },
+    /// What a generation that came to no end, because it was cancelled or failed, has cost as far as can be told.
+    TokensSpent {
+        tokens: u64,
+    },
     ToolFinished {
         run: RunId,
         result: ToolResult,
@@ -64,7 +70,7 @@ pub enum Event {
     DeadlineReached,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Action {
     /// Ask the model to answer the history as it is now.
     StartGeneration {
@@ -107,7 +113,7 @@ pub enum Action {
     End(EndReason),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum EndReason {
     CallerHungUp,
     /// The agent ended the call.

@@ -167,6 +167,15 @@ fn tokens_past_the_budget_end_the_call_when_the_answer_was_heard() {
 }
 
 #[test]
+fn what_generations_cost_that_came_to_no_end_counts() {
+    let mut stage = Stage::with(tokens(100));
+    stage.say("Hi.").text(0, "Hello").say("Hours?").handle(Event::TokensSpent { tokens: 101 });
+    assert_eq!(stage.spoken(), "", "an answer is on its way");
+    stage.text(1, "At nine.").finish(1);
+    assert!(says_limit(stage.played("Hello At nine.")));
+}
+
+#[test]
 fn a_caller_who_speaks_first_hears_the_limit_instead_of_an_answer() {
     let mut stage = Stage::with(tokens(100));
     stage.say("Hi.").text(0, "Hello there.").finish_for(0, 101);

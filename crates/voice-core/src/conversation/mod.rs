@@ -31,6 +31,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,6 @@ use tool_runs::ToolRuns;
 use voice::Voice;
 
 /// One per call.
-#[derive(Debug)]
 pub struct Conversation {
     use_case: Arc<UseCase>,
     phase: Phase,
@@ -106,6 +106,21 @@ enum Phase {
 enum Arguments {
     Sound,
     Broken,
+}
+
+impl fmt::Debug for Conversation {
+    /// Leaves out whatever is made of words.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Listening => "listening",
+            Phase::Generating(_) => "generating",
+            Phase::RunningTools(_) => "running tools",
+            Phase::Closing(_) => "closing",
+            Phase::Ended => "ended",
+        };
+        let mut shown = formatter.debug_struct("Conversation");
+        shown.field("use_case", &self.use_case.name).field("phase", &phase).finish_non_exhaustive()
+    }
 }
 
 /// A caller who interrupts says something within this time; or else it was a noise.
@@ -262,6 +277,7 @@ impl Conversation {
                 self.generation_finished(now, generation, tokens, blocked, actions);
             }
             Event::GenerationFailed { generation } => self.generation_failed(now, generation, actions),
+            Event::TokensSpent { tokens } => self.limits.count_tokens(tokens),
             Event::ToolFinished { run, result } => self.tool_finished(now, &run, result, actions),
             Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
             Event::DeadlineReached => {

@@ -43,7 +43,7 @@ impl fmt::Debug for GenerationRequest {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum ModelEvent {
     Text(String),
     /// A complete tool call; `arguments` is JSON text as the model wrote it, possibly empty or broken.
@@ -54,6 +54,21 @@ pub enum ModelEvent {
     },
     Finished(Completion),
     Failed(ModelFailure),
+}
+
+impl fmt::Debug for ModelEvent {
+    /// Leaves out words and arguments.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => formatter.write_str("Text(..)"),
+            Self::ToolCall { id, name, .. } => {
+                let mut shown = formatter.debug_struct("ToolCall");
+                shown.field("id", id).field("name", name).finish_non_exhaustive()
+            }
+            Self::Finished(completion) => formatter.debug_tuple("Finished").field(completion).finish(),
+            Self::Failed(failure) => formatter.debug_tuple("Failed").field(failure).finish(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -110,5 +125,18 @@ impl ModelFailureKind {
             Self::Unavailable => "unavailable",
             Self::Broken => "broken",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_model_says_is_not_printed() {
+        let secret = || "secret".to_owned();
+        let call = ModelEvent::ToolCall { id: "a".to_owned(), name: "order".to_owned(), arguments: secret() };
+        let printed = format!("{call:?} {:?}", ModelEvent::Text(secret()));
+        assert!(printed.contains("order") && !printed.contains("secret"), "{printed}");
     }
 }

@@ -346,6 +346,8 @@ pub struct GenerationReport {
     pub model: Option<String>,
     pub stop_reason: Option<String>,
     pub usage: Option<Usage>,
+    /// The usage was reckoned from lengths, because the generation came to no end.
+    pub estimated: bool,
     /// From the request to the first text that can be spoken.
     pub first_text: Option<Duration>,
     /// From the request to the end of the stream, or to its cancellation.

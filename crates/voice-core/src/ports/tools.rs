@@ -17,7 +17,7 @@ pub trait ToolRunner: Send + Sync + fmt::Debug {
     fn run(&self, request: ToolRequest) -> BoxFuture<'static, ToolResult>;
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ToolRequest {
     pub run: RunId,
     pub tool: Arc<Tool>,
@@ -30,6 +30,18 @@ pub struct ToolRequest {
     pub owner: Arc<str>,
 }
 
+impl fmt::Debug for ToolRequest {
+    /// Leaves out the arguments.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ToolRequest")
+            .field("call_sid", &self.call.call_sid)
+            .field("run", &self.run)
+            .field("tool", &self.tool.name)
+            .finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolResult {
     pub outcome: ToolOutcome,
@@ -37,7 +49,7 @@ pub struct ToolResult {
 }
 
 /// What a tool does to the call itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Effect {
     EndCall {
         handoff_data: Option<String>,
@@ -61,6 +73,25 @@ pub enum Effect {
     ChangeUseCase(Arc<UseCase>),
     /// The caller has proved who they are.
     Verified,
+}
+
+impl fmt::Debug for Effect {
+    /// Leaves out what was made of the caller's words, and the whole of a use case.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndCall { .. } => formatter.debug_struct("EndCall").finish_non_exhaustive(),
+            Self::HandOff { .. } => formatter.debug_struct("HandOff").finish_non_exhaustive(),
+            Self::SendDigits { .. } => formatter.debug_struct("SendDigits").finish_non_exhaustive(),
+            Self::Play { .. } => formatter.debug_struct("Play").finish_non_exhaustive(),
+            Self::SwitchLanguage { code } => {
+                formatter.debug_struct("SwitchLanguage").field("code", code).finish()
+            }
+            Self::ChangeUseCase(use_case) => {
+                formatter.debug_tuple("ChangeUseCase").field(&use_case.name).finish()
+            }
+            Self::Verified => formatter.write_str("Verified"),
+        }
+    }
 }
 
 /// Finds use cases.
@@ -99,4 +130,51 @@ pub struct SecretError {
     pub reason: &'static str,
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{GenerationId, ToolCallId};
+    use crate::ports::Direction;
+    use crate::use_case::Handler;
+
+    #[test]
+    fn a_request_does_not_print_its_arguments() {
+        let call = CallContext {
+            call_sid: "CA1".to_owned(),
+            account_sid: String::new(),
+            from: Private::default(),
+            to: Private::default(),
+            use_case: String::new(),
+            caller: None,
+            direction: Direction::Inbound,
+            variables: Private::default(),
+        };
+        let request = ToolRequest {
+            run: RunId { generation: GenerationId(1), call: ToolCallId("a".to_owned()) },
+            tool: Arc::new(Tool::new("order", Handler::CurrentTime)),
+            input: serde_json::json!({ "what": "secret" }),
+            call: Arc::new(call),
+            use_case: Arc::new(UseCase::new("test", "secret")),
+            owner: "owner".into(),
+        };
+        let printed = format!("{request:?}");
+        assert!(printed.contains("CA1") && printed.contains("order"), "{printed}");
+        assert!(!printed.contains("secret"), "{printed}");
+    }
+
+    #[test]
+    fn an_effect_does_not_print_what_it_passes_on() {
+        let secret = || "secret".to_owned();
+        for effect in [
+            Effect::EndCall { handoff_data: Some(secret()) },
+            Effect::HandOff { handoff_data: secret() },
+            Effect::SendDigits { digits: secret() },
+            Effect::ChangeUseCase(Arc::new(UseCase::new("billing", secret()))),
+        ] {
+            let printed = format!("{effect:?}");
+            assert!(!printed.contains("secret"), "{printed}");
+        }
+    }
 }

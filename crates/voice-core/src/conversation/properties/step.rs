@@ -37,6 +37,10 @@ pub(super) enum Step {
         blocked: Option<Blocked>,
     },
     Fail,
+    /// Of a generation that came to no end.
+    Spend {
+        tokens: u64,
+    },
     Outcome {
         index: usize,
         stale: bool,
@@ -83,6 +87,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         6 => (live, 0u64..60, blocked)
             .prop_map(|(live, tokens, blocked)| Step::Finish { live, tokens, blocked }),
         1 => Just(Step::Fail),
+        1 => (0u64..60).prop_map(|tokens| Step::Spend { tokens }),
         8 => (0usize..3, prop::bool::weighted(0.1), prop::bool::weighted(0.9), does())
             .prop_map(|(index, stale, success, does)| Step::Outcome { index, stale, success, does }),
         2 => Just(Step::Wake),

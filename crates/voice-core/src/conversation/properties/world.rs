@@ -162,6 +162,10 @@ impl World {
                 generation.map(|generation| Event::GenerationFinished { generation, tokens, blocked })
             }
             Step::Fail => self.live.take().map(|generation| Event::GenerationFailed { generation }),
+            Step::Spend { tokens } => {
+                self.tokens += tokens;
+                Some(Event::TokensSpent { tokens })
+            }
             Step::Outcome { index, stale, success, does } => self.outcome(index, stale, success, does),
             Step::Wake => Some(Event::DeadlineReached),
             Step::HangUp => Some(Event::CallerHungUp),
