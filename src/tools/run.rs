@@ -1,6 +1,5 @@
 //! One run of a tool: checks the arguments, claims the run, lets the handler work, records the outcome.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +11,12 @@ use voice_core::ports::{Effect, RunClaim, ToolRequest, ToolResult};
 use voice_core::redaction::Redactor;
 use voice_core::use_case::{Keep, Storage};
 
-use super::prepared::Prepared;
 use super::{Handled, Inner};
 use crate::metrics::Counter;
 use crate::telemetry::causes;
 
 /// The table may be slow; a run whose outcome cannot be written is not worth waiting for longer.
 const RECORDING: Duration = Duration::from_secs(5);
-/// So much longer than its handler takes, a run that may happen twice waits for its claim.
-const CLAIMING: Duration = Duration::from_millis(100);
-
 pub(super) async fn run(tools: &Inner, request: &ToolRequest) -> ToolResult {
     let metrics = &tools.parts.metrics;
     metrics.count(Counter::ToolRuns);
@@ -47,69 +42,43 @@ async fn run_to_outcome(tools: &Inner, request: &ToolRequest) -> ToolResult {
     if let Err(reason) = prepared.arguments.check(&request.input) {
         return failed(request, reason);
     }
-    let ran = if request.tool.idempotent {
-        claim_and_handle(tools, request, &prepared).await
-    } else {
-        claim_then_handle(tools, request, &prepared).await
-    };
-    let (recording, handled) = match ran {
-        Ok(ran) => ran,
+    if request.tool.idempotent {
+        // Doing it twice does no harm, so nobody has to be asked before; it is only written down.
+        let result = outcome_of(request, tools.handle(request, &prepared).await);
+        record(tools, request, &result, Claim::Outstanding);
+        return result;
+    }
+    // It must not happen twice: nothing happens before it is ours.
+    let unfinished = match claim(tools, request).await {
+        Ok(unfinished) => unfinished,
         Err(settled) => return settled,
     };
-    let result = match handled {
-        Ok(answer) => success(request, answer.content, answer.effect),
-        Err(reason) => failed(request, reason),
-    };
-    if let Recording::Ours(unfinished) = recording {
-        unfinished.finish(&result.outcome);
-    }
+    let result = outcome_of(request, tools.handle(request, &prepared).await);
+    unfinished.finish(&result);
     result
 }
 
-/// What was handled and whether to record it, or what came of the run without handling it.
-type Ran<'a> = Result<(Recording<'a>, Handled), ToolResult>;
-
-/// The run must not happen twice: nothing happens before it is ours.
-async fn claim_then_handle<'a>(tools: &'a Inner, request: &'a ToolRequest, prepared: &Prepared) -> Ran<'a> {
-    let recording = claim(tools, request).await?;
-    Ok((recording, tools.handle(request, prepared).await))
-}
-
-/// The run may happen twice: the table need not be waited for. Who has run it before, or owns the call by now, still
-/// has the say, if the table tells in time.
-async fn claim_and_handle<'a>(tools: &'a Inner, request: &'a ToolRequest, prepared: &Prepared) -> Ran<'a> {
-    let mut claim = pin!(claim(tools, request));
-    let mut handling = pin!(tools.handle(request, prepared));
-    let handled = tokio::select! {
-        recording = &mut claim => return Ok((recording?, handling.await)),
-        handled = &mut handling => handled,
-    };
-    let recording = timeout(CLAIMING, claim).await.unwrap_or_else(|_| {
-        warn!(call.sid = %request.call.call_sid, tool = %request.tool.name, "a tool run was not claimed in time, and is not recorded");
-        Ok(Recording::Nowhere)
-    });
-    Ok((recording?, handled))
-}
-
-async fn claim<'a>(tools: &'a Inner, request: &'a ToolRequest) -> Result<Recording<'a>, ToolResult> {
-    let (call_sid, may_repeat) = (&request.call.call_sid, request.tool.idempotent);
-    let ours = || Recording::Ours(Unfinished { tools, request });
+async fn claim<'a>(tools: &'a Inner, request: &'a ToolRequest) -> Result<Unfinished<'a>, ToolResult> {
+    let call_sid = &request.call.call_sid;
     match tools.parts.runs.claim_run(call_sid, &request.owner, &request.run, &request.tool.name).await {
-        Ok(RunClaim::Granted) => Ok(ours()),
+        Ok(RunClaim::Granted) => Ok(Unfinished { tools, request }),
         Ok(RunClaim::Completed(outcome)) => Err(ToolResult { outcome, effect: None }),
-        Ok(RunClaim::Unknown) if may_repeat => Ok(ours()),
         Ok(RunClaim::Unknown) => {
-            Err(failed(request, "This was begun before, and whether it was done is not known."))
+            let reason = "This was begun before, and whether it was done is not known.";
+            Err(ToolResult { outcome: ToolOutcome::unknown(request.run.call.clone(), reason), effect: None })
         }
         Ok(RunClaim::Overtaken) => Err(failed(request, "Not done: the call has moved elsewhere.")),
         Err(error) => {
             warn!(call.sid = %call_sid, tool = %request.tool.name, error = %causes(&error), "a tool run could not be claimed");
-            if may_repeat {
-                Ok(Recording::Nowhere)
-            } else {
-                Err(failed(request, "Not done: our records are out of reach at the moment."))
-            }
+            Err(failed(request, "Not done: our records are out of reach at the moment."))
         }
+    }
+}
+
+fn outcome_of(request: &ToolRequest, handled: Handled) -> ToolResult {
+    match handled {
+        Ok(answer) => success(request, answer.content, answer.effect),
+        Err(reason) => failed(request, reason),
     }
 }
 
@@ -119,13 +88,6 @@ fn success(request: &ToolRequest, content: Value, effect: Option<Effect>) -> Too
 
 fn failed(request: &ToolRequest, reason: impl Into<String>) -> ToolResult {
     ToolResult { outcome: ToolOutcome::error(request.run.call.clone(), reason), effect: None }
-}
-
-/// Where the outcome of a run goes.
-enum Recording<'a> {
-    Ours(Unfinished<'a>),
-    /// The claim failed, so that there is no item to complete.
-    Nowhere,
 }
 
 /// A run from its beginning. Dropped before its end (cancelled, or out of time), it is noted as such.
@@ -156,35 +118,51 @@ struct Unfinished<'a> {
 }
 
 impl Unfinished<'_> {
-    fn finish(self, outcome: &ToolOutcome) {
-        self.record(outcome);
+    fn finish(self, result: &ToolResult) {
+        record(self.tools, self.request, result, Claim::Ours);
         std::mem::forget(self);
-    }
-
-    /// Writes the outcome behind the run: the model need not wait for it, and it is written although the caller hangs
-    /// up.
-    fn record(&self, outcome: &ToolOutcome) {
-        let (runs, call, run, outcome) = (
-            Arc::clone(&self.tools.parts.runs),
-            Arc::clone(&self.request.call),
-            self.request.run.clone(),
-            stored(outcome, &self.request.use_case.storage),
-        );
-        let record = async move {
-            let failure = match timeout(RECORDING, runs.complete_run(&call.call_sid, &run, &outcome)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => causes(&error).to_string(),
-                Err(_) => "it took too long".to_owned(),
-            };
-            warn!(call.sid = %call.call_sid, generation = %run.generation, error = failure, "a tool's outcome was not recorded");
-        };
-        self.tools.parts.tasks.spawn(record.in_current_span());
     }
 }
 
+/// Whether there is an item of the run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Ours,
+    Outstanding,
+}
+
+/// Writes the outcome behind the run: the model need not wait for it, and it is written although the caller hangs up.
+fn record(tools: &Inner, request: &ToolRequest, result: &ToolResult, claim: Claim) {
+    let runs = Arc::clone(&tools.parts.runs);
+    let (call, owner, run) = (Arc::clone(&request.call), Arc::clone(&request.owner), request.run.clone());
+    let (tool, outcome) = (Arc::clone(&request.tool), stored(result, &request.use_case.storage));
+    let record = async move {
+        let write = async {
+            if claim == Claim::Outstanding
+                && runs.claim_run(&call.call_sid, &owner, &run, &tool.name).await? != RunClaim::Granted
+            {
+                return Ok(());
+            }
+            runs.complete_run(&call.call_sid, &run, &outcome).await
+        };
+        let failure = match timeout(RECORDING, write).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => causes(&error).to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        warn!(call.sid = %call.call_sid, generation = %run.generation, error = failure, "a tool's outcome was not recorded");
+    };
+    tools.parts.tasks.spawn(record.in_current_span());
+}
+
 /// What of an outcome may be kept.
-fn stored(outcome: &ToolOutcome, storage: &Storage) -> ToolOutcome {
+fn stored(result: &ToolResult, storage: &Storage) -> ToolOutcome {
+    let outcome = &result.outcome;
     let content = match storage.keep {
+        // What it does to the call itself is still to come, and is told by the dialogue. Who reads this has no dialogue.
+        Keep::Words if result.effect.is_some() => {
+            json!({ "note": "Asked for. Whether it happened is not known." })
+        }
         Keep::Words => Redactor::new(storage).json(&outcome.content),
         Keep::Nothing => json!({}),
     };
@@ -194,7 +172,8 @@ fn stored(outcome: &ToolOutcome, storage: &Storage) -> ToolOutcome {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         let reason = "Broken off. Whether it had an effect is not known.";
-        self.record(&ToolOutcome::error(self.request.run.call.clone(), reason));
+        let outcome = ToolOutcome::unknown(self.request.run.call.clone(), reason);
+        record(self.tools, self.request, &ToolResult { outcome, effect: None }, Claim::Ours);
     }
 }
 

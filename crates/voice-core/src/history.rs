@@ -130,6 +130,17 @@ impl History {
         }
     }
 
+    /// Takes back the caller's last words, when the dialogue ends with them: the model must not read them after all.
+    pub fn withhold_callers_words(&mut self, instead: &str) {
+        let Some(entry) = self.entries.last_mut() else { return };
+        match Arc::make_mut(&mut entry.message) {
+            Message::Caller { text } => instead.clone_into(text),
+            Message::Outcomes { text, .. } if !text.is_empty() => instead.clone_into(text),
+            Message::Outcomes { .. } | Message::Agent { .. } => return,
+        }
+        self.note_last();
+    }
+
     /// Adds a whole message of the agent.
     pub fn push_agent(&mut self, text: &str, tool_calls: Vec<ToolCall>) -> Sequence {
         let sequence = self.open_agent();

@@ -339,7 +339,10 @@ fn what_a_guardrail_refused_gets_its_own_sentence_and_runs_nothing() {
     stage.say("Hi.").call(0, "a", "order", "{}");
     assert_eq!(stage.blocked(0, Blocked::Input).spoken(), "Not that.");
     assert_eq!(stage.tools_started(), []);
-    assert_eq!(stage.dialogue(), ["caller: Hi.", "agent: Not that."]);
+    assert_eq!(
+        stage.dialogue(),
+        ["caller: (The caller said something that may not be talked about.)", "agent: Not that."]
+    );
     stage.say("Hello?").text(1, "You should");
     assert_eq!(stage.blocked(1, Blocked::Output).spoken(), " Not that.", "it has no sentence of its own");
     assert_eq!(stage.dialogue()[3], "agent: You should Not that.");

@@ -136,6 +136,9 @@ impl Conversation {
         };
         self.limits.count_tokens(tokens);
         if let Some(blocked) = blocked {
+            if blocked == Blocked::Input {
+                self.history.withhold_callers_words(WITHHELD);
+            }
             let sentence = refusal(self.sentences(), blocked).to_owned();
             return self.answer_instead(now, sentence, actions);
         }
@@ -187,6 +190,9 @@ impl Conversation {
         self.end_talk_cycle(actions);
     }
 }
+
+/// Stands for words that a guardrail refused: in the next turn nobody would assess them again.
+const WITHHELD: &str = "(The caller said something that may not be talked about.)";
 
 /// What is said when a guardrail stood in the way.
 fn refusal(sentences: &Sentences, blocked: Blocked) -> &str {
