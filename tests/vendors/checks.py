@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bedrock_checks
 import dynamodb_checks
+import handoff_checks
 import mcp_checks
 import relay_checks
 import rest_checks
@@ -28,6 +29,7 @@ MODULES = [
     dynamodb_checks,
     mcp_checks,
     rest_checks,
+    handoff_checks,
 ]
 # A hang must fail, and fail before the time limit of whoever runs this.
 LONGEST_RUN_S = 150

@@ -77,7 +77,8 @@ def check_languages(stage: Stage) -> None:
         "Language": names(ConversationRelay.language),
         "Parameter": names(ConversationRelay.parameter),
     }
-    for use_case in ("albert-einstein", "restaurant-ordering"):
+    samples = ("albert-einstein", "car-rental", "energy-company", "message-taking", "restaurant-ordering")
+    for use_case in samples:
         answer = stage.call_webhook(f"/twiml/{use_case}", new_call())
         expect("content type", "text/xml; charset=utf-8", answer.headers["Content-Type"])
         for element in ET.fromstring(answer.content).iter():
