@@ -32,6 +32,7 @@ const PLACE_ORDER: &str = "PlaceOrderFunction";
 const PICKUP_TIME: &str = "CheckRestaurantPickUpTime";
 const DELIVERY_TIME: &str = "CheckRestaurantDeliveryTime";
 const END_CALL: &str = "end_call";
+const TRANSFERS: [&str; 2] = ["transfer_to_human", "support"];
 
 const INTRODUCTION: &str = "I am a stand-in for a real model.";
 
@@ -118,6 +119,15 @@ impl Visit {
         }
         if takes_orders {
             return self.serve(&words);
+        }
+        let transfer = TRANSFERS.iter().find(|tool| request.tool_names().contains(tool));
+        if let Some(tool) = transfer
+            && chat::wants_a_person(&words)
+        {
+            let said: Vec<&str> = words.iter().collect();
+            let summary = format!("The caller said: {}.", said.join(" "));
+            let input = json!({ "reason": "The caller asked for a person.", "summary": summary });
+            return self.call(Answer::text("I will get you somebody."), tool, &input);
         }
         let reply = Answer::text(chat::reply(&words));
         if chat::is_farewell(&words) && request.tool_names().contains(&END_CALL) {

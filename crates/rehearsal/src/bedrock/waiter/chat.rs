@@ -41,6 +41,11 @@ pub(super) fn is_farewell(words: &Words) -> bool {
     words.has_any(&["bye", "goodbye"]) || words.has_phrase("thats all") || words.has_phrase("that is all")
 }
 
+/// Whether the caller asks for a human being.
+pub(super) fn wants_a_person(words: &Words) -> bool {
+    words.has_any(&["person", "human", "somebody", "someone", "colleague", "agent", "operator"])
+}
+
 /// The keys in a report such as `The caller pressed 4 5 6`, when it is the last thing in the text.
 pub(super) fn pressed_keys(text: &str) -> Option<String> {
     let (_, report) = text.rsplit_once("pressed ")?;
@@ -71,6 +76,12 @@ mod tests {
         for text in ["I pressed on", "5", "(The caller pressed 1 on the keypad.) A garden, please."] {
             assert_eq!(keys(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn who_wants_a_person_is_recognised() {
+        assert!(wants_a_person(&Words::of("Can I talk to a person, please?")));
+        assert!(!wants_a_person(&Words::of("What is the deposit?")));
     }
 
     #[test]
