@@ -4,11 +4,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use rehearsal::bedrock::Answer;
-use rehearsal::twilio::{CallOptions, CallerAct};
+use rehearsal::twilio::{Answers, CallOptions, Callee, CallerAct};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use trunkline::metrics::Counter;
 
 use crate::support::{AT_ONCE, DEFAULT, SOON, ask, bedrock, call_with, finish, profile, stage, use_case};
 
@@ -128,6 +129,61 @@ async fn a_call_full_of_secrets() {
     finish(&mut stage).await;
 }
 
+/// A call whose tools text, verify, call and hand over, and tell private things wherever they can.
+async fn errands_full_of_secrets() {
+    let schema = json!({ "json": { "type": "object" } });
+    let tool =
+        |name: &str, handler: Value| json!({ "name": name, "inputSchema": schema, "handler": handler });
+    let attributes = json!({
+        "tools": [
+            tool("send_sms", json!("send_sms")),
+            tool("verify_send", json!("verify_send")),
+            tool("verify_code", json!("verify_code")),
+            tool("get_customer", json!("get_customer")),
+            tool("place_call", json!({ "type": "place_call", "numbers": { "Quackenbush": NUMBER } })),
+            tool("transfer_to_human", json!("transfer_to_human")),
+        ],
+        "handoff": { "phone": NUMBER, "warm": true, "announcement": "A marmalade, please." },
+    });
+    let known = json!({ "firstName": "Peregrina", "lastName": "Quackenbush" });
+    let mut stage = stage([use_case(DEFAULT, attributes), profile(NUMBER, known)]).await;
+    // Nobody who answered would leave the model's answers to this call.
+    stage.rest.switchboard().set_callee(NUMBER, Callee { answers: Answers::Busy, ..Callee::default() });
+    let mut call = call_with(&stage, AT_ONCE, caller()).await;
+    let errands = [
+        ("send_sms", json!({ "message": "The zebrafish is here." })),
+        ("send_sms", json!({ "message": "marmalade", "to": "Peregrina" })),
+        ("verify_send", json!({})),
+        ("verify_code", json!({ "code": "000000" })),
+        ("get_customer", json!({})),
+        ("place_call", json!({ "to": "Quackenbush", "reason": "A rutabaga." })),
+        ("transfer_to_human", json!({ "reason": "kumquat", "summary": "x", "target": "Tumbleweed" })),
+    ];
+    for (number, (name, input)) in errands.into_iter().enumerate() {
+        bedrock(&stage).script(Answer::empty().then_tool(format!("t-{number}"), name, input));
+        bedrock(&stage).script(Answer::text("Done."));
+        call.act(CallerAct::Say("zebrafish".to_owned())).await.unwrap();
+        // A transfer is announced before it is tried.
+        while !call.agent_turn(SOON).await.unwrap().contains("Done.") {}
+    }
+    let persimmon = json!({ "reason": "kumquat", "summary": "Peregrina wants a persimmon." });
+    bedrock(&stage).script(Answer::text("One moment.").then_tool("t-x", "transfer_to_human", persimmon));
+    call.act(CallerAct::Say("Quackenbush, please.".to_owned())).await.unwrap();
+    bedrock(&stage).script(Answer::text("Nobody is there for your persimmon."));
+    while !call.agent_turn(SOON).await.unwrap().contains("Nobody is there") {}
+    call.hang_up().await.unwrap();
+    finish(&mut stage).await;
+    let happened = [
+        Counter::SmsSent,
+        Counter::VerificationsFailed,
+        Counter::CallsPlaced,
+        Counter::TransfersRefused,
+        Counter::TransfersStarted,
+        Counter::TransfersReturned,
+    ];
+    assert_eq!(happened.map(|counter| stage.metrics.value(counter)), [1; 6]);
+}
+
 fn caller() -> CallOptions {
     CallOptions {
         from: NUMBER.to_owned(),
@@ -141,6 +197,7 @@ fn caller() -> CallOptions {
 async fn at_the_finest_level_our_own_lines_tell_nothing() {
     let log = Log::of_this_process("trace");
     a_call_full_of_secrets().await;
+    errands_full_of_secrets().await;
     let lines = log.lines();
     let ours: Vec<_> = lines
         .iter()
@@ -156,6 +213,7 @@ async fn at_the_finest_level_our_own_lines_tell_nothing() {
 async fn at_the_usual_level_nobody_tells_anything() {
     let log = Log::of_this_process("info");
     a_call_full_of_secrets().await;
+    errands_full_of_secrets().await;
     let lines = log.lines();
     assert!(lines.iter().any(|line| line.contains("a call was answered")), "nothing was logged");
     for line in lines {
