@@ -117,16 +117,7 @@ impl CallStore for DynamoDbStore {
         &'a self,
         call_sid: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async move {
-            let request = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .key("pk", text(call_sid))
-                .key("sk", text(SESSION));
-            let output = request.consistent_read(true).send().await.map_err(store_error)?;
-            Ok(output.item.filter(|item| !is_expired(item)).map(|item| known(&item)))
-        })
+        Box::pin(async move { Ok(self.read(call_sid, SESSION).await?.map(|item| known(&item))) })
     }
 
     fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {

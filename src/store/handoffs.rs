@@ -6,7 +6,7 @@ use voice_core::ports::{BoxFuture, HandoffRecord, HandoffStatus, HandoffStore, S
 use voice_core::private::Private;
 
 use super::failure::{store_error, unless_conflict};
-use super::{DynamoDbStore, Item, expire_at, is_expired, text};
+use super::{DynamoDbStore, Item, expire_at, text};
 
 const HANDOFF: &str = "handoff";
 
@@ -40,14 +40,7 @@ impl HandoffStore for DynamoDbStore {
         call_sid: &'a str,
     ) -> BoxFuture<'a, Result<Option<HandoffRecord>, StoreError>> {
         Box::pin(async move {
-            let request = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .key("pk", text(call_sid))
-                .key("sk", text(HANDOFF));
-            let output = request.consistent_read(true).send().await.map_err(store_error)?;
-            let Some(item) = output.item.filter(|item| !is_expired(item)) else { return Ok(None) };
+            let Some(item) = self.read(call_sid, HANDOFF).await? else { return Ok(None) };
             handoff(&item).map(Some).ok_or(StoreError { kind: StoreErrorKind::Refused, source: None })
         })
     }

@@ -12,7 +12,7 @@ use voice_core::use_case::OnMachine;
 
 use super::failure::{store_error, unless_conflict};
 use super::session_item::{from_variables, to_variables};
-use super::{DynamoDbStore, Item, expire_at, is_expired, now_seconds, number, text};
+use super::{DynamoDbStore, Item, expire_at, now_seconds, number, text};
 
 const LAUNCH: &str = "launch";
 
@@ -45,12 +45,7 @@ impl LaunchStore for DynamoDbStore {
     }
 
     fn read_launch<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<LaunchRecord>, StoreError>> {
-        Box::pin(async move {
-            let request = self.client.get_item().table_name(&self.table);
-            let request = request.key("pk", text(partition(id))).key("sk", text(LAUNCH));
-            let output = request.consistent_read(true).send().await.map_err(store_error)?;
-            output.item.filter(|item| !is_expired(item)).map(|item| known(&item)).transpose()
-        })
+        Box::pin(async move { self.read(partition(id), LAUNCH).await?.map(|item| known(&item)).transpose() })
     }
 
     fn change_launch<'a>(

@@ -50,6 +50,14 @@ impl DynamoDbStore {
 }
 
 impl DynamoDbStore {
+    /// An item as it is at this moment, unless it has expired.
+    async fn read(&self, pk: impl Into<String>, sk: &str) -> Result<Option<Item>, StoreError> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let output =
+            request.key("pk", text(pk)).key("sk", text(sk)).send().await.map_err(failure::store_error)?;
+        Ok(output.item.filter(|item| !is_expired(item)))
+    }
+
     /// Writes an item if a condition on another item holds; [`StoreErrorKind::Conflict`] if it does not, or if the item's
     /// own condition does not.
     async fn write_if(&self, condition: ConditionCheckBuilder, put: PutBuilder) -> Result<(), StoreError> {

@@ -25,10 +25,7 @@ impl RecordStore for DynamoDbStore {
     ) -> BoxFuture<'a, Result<Option<Map<String, Value>>, StoreError>> {
         Box::pin(async move {
             // A caller who has a record changed asks for it again at once.
-            let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-            let request = request.key("pk", text(pk)).key("sk", text(sk));
-            let output = request.send().await.map_err(store_error)?;
-            output.item.filter(|item| !is_expired(item)).map(from_item).transpose()
+            self.read(pk, sk).await?.map(from_item).transpose()
         })
     }
 

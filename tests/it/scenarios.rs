@@ -29,6 +29,7 @@ scenarios! {
     budget_spent
     caller_hangs_up
     card_number_is_masked
+    functions_kept_outside
     goodbye_interrupted
     goodbye_then_end
     goodbye_without_a_word
