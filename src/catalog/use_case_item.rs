@@ -154,6 +154,7 @@ fn read(record: &Section<'_>, report: &mut Report) -> Option<UseCase> {
         keypad,
         sentences,
         handoff,
+        rescue: voice_core::use_case::Rescue::default(),
         silence,
         max_duration,
         budget,

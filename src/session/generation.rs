@@ -87,7 +87,7 @@ impl LiveGeneration {
                 self.first_text.get_or_insert_with(|| self.started.elapsed());
             }
             ModelEvent::ToolCall { name, arguments, .. } => self.received += name.len() + arguments.len(),
-            ModelEvent::Finished(_) | ModelEvent::Failed(_) => {}
+            ModelEvent::AttemptFailed(_) | ModelEvent::Finished(_) | ModelEvent::Failed(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ mod frame;
 mod generation;
 mod handshake;
 mod journal;
+mod observer;
 mod prepared;
 mod relay_codec;
 mod relay_session;
@@ -27,6 +28,7 @@ pub use calls::{CallSlot, Calls, LiveSession};
 pub use frame::{CloseCode, Frame, SocketError};
 pub use handshake::setup_fits;
 pub use journal::Journal;
+pub use observer::{CallObserver, SessionTrace, Unobserved};
 pub use prepared::{NoModel, PreparedCall, Webhook};
 pub use relay_session::{Leave, SessionStart, run};
 
@@ -37,6 +39,7 @@ pub struct Ports {
     pub tools: Arc<dyn ToolRunner>,
     pub store: Arc<dyn CallStore>,
     pub metrics: Metrics,
+    pub observer: Arc<dyn CallObserver>,
     /// Every task of a session is spawned here.
     pub tasks: TaskTracker,
     /// Names the session in the table.

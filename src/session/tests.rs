@@ -22,7 +22,9 @@ use voice_core::ports::{
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
-use super::{CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits};
+use super::{
+    CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, Unobserved, run, setup_fits,
+};
 use crate::metrics::{Counter, Metrics};
 
 const CALL: &str = "CA00000000000000000000000000000001";
@@ -253,6 +255,7 @@ impl Stage {
             tools,
             store: store.clone(),
             metrics: metrics.clone(),
+            observer: Arc::new(Unobserved),
             tasks: tasks.clone(),
             owner: "test".into(),
         };

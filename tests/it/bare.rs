@@ -17,7 +17,7 @@ use trunkline::config::PublicUrl;
 use trunkline::http::{Parts, Service, serve};
 use trunkline::metrics::Metrics;
 use trunkline::outbound::{Lines, Outbound, OutboundParts};
-use trunkline::session::{Calls, Ports};
+use trunkline::session::{Calls, Ports, Unobserved};
 use voice_core::message::ToolOutcome;
 use voice_core::ports::{
     BoxFuture, CallUpdate, GenerationRequest, LanguageModel, ModelStream, NewCall, Sms, Telephony,
@@ -180,6 +180,7 @@ fn service(
         tools: Arc::new(Nobody),
         store: table.clone(),
         metrics: metrics.clone(),
+        observer: Arc::new(Unobserved),
         tasks: tasks.clone(),
         owner: "bare".into(),
     };

@@ -16,10 +16,11 @@ use rehearsal::twilio::phones::{PhoneExchange, PhoneLine};
 use rehearsal::twilio::{CallOptions, Carrier, CarrierOptions, SpeechPace};
 use trunkline::config::{LogFormat, LogSettings, environment};
 use trunkline_dev::banner::{banner, show_what_is_sent};
+use trunkline_dev::chaos::Chaos;
 use trunkline_dev::home::{HOME, Running};
 use trunkline_dev::load::ModelPace;
 use trunkline_dev::stage::{Model, Stage, StageOptions};
-use trunkline_dev::{load, phone, scenarios};
+use trunkline_dev::{chaos, load, phone, scenarios};
 
 /// The embedded table warns of every condition that was not met, and those are part of its work.
 const LOG_FILTER: &str = "warn,trunkline=info,dynoxide=error";
@@ -45,6 +46,9 @@ enum Dev {
     Place(PlaceArgs),
     /// Put load on a service in a process of its own; exit 1 when a limit is missed
     Load(LoadArgs),
+    /// Let things go wrong under load, and tell whether callers noticed; exit 1 if they did
+    #[command(subcommand)]
+    Chaos(Chaos),
     /// Play scenario files and report each expectation; exit 1 when one is missed
     Scenario(ScenarioArgs),
 }
@@ -216,6 +220,7 @@ fn main() -> ExitCode {
             Some(Dev::Call(call)) => make_call(call).await,
             Some(Dev::Place(place)) => answer_call(place).await,
             Some(Dev::Load(load)) => put_load(load).await,
+            Some(Dev::Chaos(misfortune)) => break_things(misfortune).await,
             Some(Dev::Scenario(scenario)) => play(scenario).await,
         }
     });
@@ -415,6 +420,12 @@ async fn put_load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let report = load::run(plan, pace, &args.configuration).await?;
     say(&report.to_string());
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn break_things(misfortune: Chaos) -> anyhow::Result<ExitCode> {
+    let verdict = chaos::run(misfortune).await?;
+    say(&verdict.text);
+    Ok(if verdict.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn play(args: ScenarioArgs) -> anyhow::Result<ExitCode> {

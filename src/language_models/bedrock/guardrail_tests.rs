@@ -78,6 +78,7 @@ async fn go_on(stand_in: &BedrockStandIn, use_case: UseCase, history: &[Message]
         match stream.next().await.expect("a stream ends with its completion") {
             ModelEvent::Text(text) => texts.push(text),
             ModelEvent::ToolCall { .. } => tools += 1,
+            ModelEvent::AttemptFailed(attempt) => panic!("{attempt:?}"),
             ModelEvent::Finished(completion) => break completion,
             ModelEvent::Failed(failure) => panic!("{failure:?}"),
         }

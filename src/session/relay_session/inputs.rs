@@ -115,6 +115,8 @@ where
             Some(ModelEvent::ToolCall { id, name, arguments }) => {
                 self.handle(Event::GenerationToolCall { generation, id, name, arguments });
             }
+            // Nothing that the conversation would have to know.
+            Some(ModelEvent::AttemptFailed(_)) => {}
             Some(ModelEvent::Finished(completion)) => {
                 let mut report = live.report();
                 self.generation = None;

@@ -7,6 +7,7 @@ mod outbound;
 mod store;
 mod telephony;
 mod tools;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -29,6 +30,7 @@ pub use tools::{
     Effect, RemoteTools, RemoteToolsError, SecretError, SecretSource, ToolRequest, ToolResult, ToolRunner,
     UseCaseSource,
 };
+pub use trace::{FailedAttempt, GenerationTrace, ToolTrace, Trigger, TurnEnd, TurnTrace};
 
 use crate::private::Private;
 use crate::use_case::CallerProfile;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_core::Stream;
 
-use super::CallContext;
+use super::{CallContext, FailedAttempt};
 use crate::message::{GenerationId, Message};
 use crate::use_case::UseCase;
 
@@ -52,6 +52,8 @@ pub enum ModelEvent {
         name: String,
         arguments: String,
     },
+    /// One of the models that were asked did not answer, and another attempt goes on. For the record only.
+    AttemptFailed(FailedAttempt),
     Finished(Completion),
     Failed(ModelFailure),
 }
@@ -65,6 +67,7 @@ impl fmt::Debug for ModelEvent {
                 let mut shown = formatter.debug_struct("ToolCall");
                 shown.field("id", id).field("name", name).finish_non_exhaustive()
             }
+            Self::AttemptFailed(attempt) => formatter.debug_tuple("AttemptFailed").field(attempt).finish(),
             Self::Finished(completion) => formatter.debug_tuple("Finished").field(completion).finish(),
             Self::Failed(failure) => formatter.debug_tuple("Failed").field(failure).finish(),
         }

@@ -67,3 +67,12 @@ pub enum IfUnanswered {
 }
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Which targets take callers whom the agent cannot serve. Names among the use case's targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rescue {
+    /// When no model answers.
+    pub model_fails: Option<String>,
+    /// When all lines are busy.
+    pub busy: Option<String>,
+}

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 pub use handoff::{
     DEFAULT_TARGET, DEFAULT_TIMEOUT, Destination, Dial, HandoffTarget, HandoffTargets, IfUnanswered, Party,
+    Rescue,
 };
 pub use policies::{
     Budget, CallerLimit, CallingHours, Keep, MaxDuration, OnMachine, OutboundRules, Silence, Storage,
@@ -50,6 +51,7 @@ pub struct UseCase {
     pub keypad: BTreeMap<char, KeypadHandler>,
     pub sentences: Sentences,
     pub handoff: HandoffTargets,
+    pub rescue: Rescue,
     pub silence: Option<Silence>,
     pub max_duration: Option<MaxDuration>,
     pub budget: Budget,
@@ -78,6 +80,7 @@ impl UseCase {
             keypad: BTreeMap::new(),
             sentences: Sentences::default(),
             handoff: BTreeMap::new(),
+            rescue: Rescue::default(),
             silence: None,
             max_duration: None,
             budget: Budget::default(),
