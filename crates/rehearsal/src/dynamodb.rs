@@ -20,12 +20,12 @@ use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-mod slow;
+mod front;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use slow::{Delay, SlowFront};
+pub use front::{Behaviour, Delay, DynamoDbFront, Throttling};
 
 /// How often expired items are deleted. AWS takes up to days, and readers must not depend on either.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use anyhow::Context;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use rehearsal::bedrock::{BedrockOptions, BedrockStandIn};
-use rehearsal::dynamodb::{Delay, DynamoDbOptions, EmbeddedDynamoDb, SlowFront};
+use rehearsal::dynamodb::{Behaviour, Delay, DynamoDbFront, DynamoDbOptions, EmbeddedDynamoDb};
 use rehearsal::scenario::{Configuration, OperatorApi};
 use rehearsal::twilio::rest::{RestOptions, RestStandIn};
 use rehearsal::twilio::{Carrier, CarrierOptions, SpeechPace};
@@ -101,7 +101,7 @@ pub struct Stage {
     service: JoinHandle<std::io::Result<()>>,
     /// Places calls as long as nobody else offers to.
     carrier: Carrier,
-    slow_front: Option<SlowFront>,
+    slow_front: Option<DynamoDbFront>,
 }
 
 impl Stage {
@@ -114,10 +114,10 @@ impl Stage {
         let dynamodb = EmbeddedDynamoDb::start(options.dynamodb).await?;
         dynamodb.create_table(TABLE).await?;
         let slow_front = match delay {
-            Some(delay) => Some(SlowFront::start(dynamodb.endpoint(), delay).await?),
+            Some(delay) => Some(DynamoDbFront::start(dynamodb.endpoint(), Behaviour::Delay(delay)).await?),
             None => None,
         };
-        let table_endpoint = slow_front.as_ref().map_or_else(|| dynamodb.endpoint(), SlowFront::endpoint);
+        let table_endpoint = slow_front.as_ref().map_or_else(|| dynamodb.endpoint(), DynamoDbFront::endpoint);
         let table = local_aws(&table_endpoint).await;
         let (bedrock, model_config) = match options.model {
             Model::StandIn(options) => {

@@ -116,12 +116,12 @@ async fn its_port_is_free_again_after_a_shutdown() {
 }
 
 #[tokio::test]
-async fn a_slow_front_holds_back_what_it_was_told_to() {
+async fn a_front_holds_back_what_it_was_told_to() {
     let db = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await.unwrap();
     db.create_table("trunkline").await.unwrap();
     let by = Duration::from_millis(300);
     let delay = Delay { containing: vec!["tool::".to_owned(), "order::".to_owned()], by };
-    let front = SlowFront::start(db.endpoint(), delay).await.unwrap();
+    let front = DynamoDbFront::start(db.endpoint(), Behaviour::Delay(delay)).await.unwrap();
     let direct = db.client().await;
     let config = direct.config().to_builder().endpoint_url(front.endpoint()).build();
     let slow = Client::from_conf(config);
