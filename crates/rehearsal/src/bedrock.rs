@@ -14,6 +14,7 @@ mod converse;
 mod exchange;
 mod frames;
 mod guardrail;
+mod misfortune;
 mod observer;
 mod performance;
 mod plan;
@@ -33,6 +34,7 @@ mod sdk_tests;
 
 pub use answer::{Answer, Blocked};
 pub use brain::{Brain, Fixed};
+pub use misfortune::{MisfortuneCounts, Misfortunes, Unlucky};
 pub use observer::{Observation, Observer};
 pub use record::{Outcome, RecordedRequest};
 pub use request::ConverseRequest;

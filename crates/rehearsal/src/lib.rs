@@ -2,6 +2,7 @@
 //! them: callers, scenarios and load. It knows the service only from outside.
 
 pub mod bedrock;
+pub mod draws;
 pub mod dynamodb;
 pub mod load;
 pub mod scenario;

@@ -20,6 +20,7 @@ mod tests;
 pub use observer::LoadObserver;
 pub use percentile::Distribution;
 pub use plan::{Limits, LoadPlan, TwimlRequests};
+pub use process::{Descriptors, Memory, Process};
 pub use report::{LoadReport, ProcessCost, Verdict};
 pub use run::run;
 pub use tools::{ToolEndpoint, ToolEveryTurn, ToolKind};

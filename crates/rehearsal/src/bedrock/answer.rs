@@ -178,9 +178,38 @@ impl Answer {
             .collect()
     }
 
+    /// The tokens of text and the tool calls, of which each counts as one token.
+    pub(super) fn token_count(&self) -> usize {
+        self.parts.iter().map(Part::token_count).sum()
+    }
+
+    /// Only the beginning, up to so many tokens, as [`token_count`](Self::token_count) counts them.
+    pub(super) fn up_to_token(mut self, tokens: u64) -> Self {
+        let mut left = usize::try_from(tokens).unwrap_or(usize::MAX);
+        self.parts.retain_mut(|part| {
+            if let Part::Text(tokens) = part {
+                tokens.truncate(left);
+            }
+            let is_kept = left > 0 && part.token_count() <= left;
+            left = left.saturating_sub(part.token_count());
+            is_kept
+        });
+        self
+    }
+
     fn then(mut self, part: Part) -> Self {
         self.parts.push(part);
         self
+    }
+}
+
+impl Part {
+    fn token_count(&self) -> usize {
+        match self {
+            Self::Text(tokens) => tokens.len(),
+            Self::Tool { .. } => 1,
+            Self::Pause(_) | Self::Stall | Self::Exception { .. } | Self::Cut => 0,
+        }
     }
 }
 
@@ -206,6 +235,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_beginning_of_an_answer_has_as_many_tokens_as_asked() {
+        let answer = Answer::text("one two").then_tool("t", "f", "").then_text("three four");
+        assert_eq!(answer.token_count(), 5);
+        for (tokens, text, tools) in
+            [(0, "", 0), (1, "one", 0), (2, "one two", 0), (3, "one two", 1), (4, "one twothree", 1)]
+        {
+            let begun = answer.clone().up_to_token(tokens);
+            assert_eq!((begun.full_text().as_str(), begun.tool_calls().len()), (text, tools), "{tokens}");
+        }
+        assert_eq!(answer.clone().up_to_token(9), answer);
+    }
 
     #[test]
     fn a_token_is_a_word_with_the_space_before_it() {

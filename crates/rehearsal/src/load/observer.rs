@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::bedrock::{Observation, Observer};
 
@@ -50,6 +50,18 @@ impl LoadObserver {
     /// The generations of a call, in the order of their requests.
     pub(super) fn generations(&self, call: &str) -> Vec<Generation> {
         self.lock().calls.get(call).cloned().unwrap_or_default()
+    }
+
+    /// What the service added to a turn whose words were given to the socket at `asked` and whose answer began at
+    /// `first_word`: on the way to the model, and back. None when the model saw no request for it, or answered nothing.
+    pub fn added_delay(&self, call: &str, asked: Instant, first_word: Instant) -> Option<Duration> {
+        let seen = self.lock();
+        let generations = seen.calls.get(call)?;
+        let since = generations.partition_point(|generation| generation.arrived < asked);
+        let generation = generations.get(since)?;
+        let left = generation.tokens.first().filter(|left| **left <= first_word)?;
+        let there = generation.arrived.saturating_duration_since(asked);
+        Some(there + first_word.saturating_duration_since(*left))
     }
 
     /// The requests to the tool's endpoint for a call, in order.
@@ -101,5 +113,27 @@ impl Seen {
             self.tokens += 1;
             generation.tokens.push(at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_added_delay_is_that_of_the_turns_own_generation() {
+        let (start, call) = (Instant::now(), || Some("CA1".to_owned()));
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let observer = LoadObserver::new();
+        for (arrived, token) in [(3, 40), (105, 160)] {
+            observer.observe(Observation::RequestArrived { call: call(), at: at(arrived) });
+            observer.observe(Observation::TokenSent { call: call(), index: 0, at: at(token) });
+        }
+        let added = |asked, heard| observer.added_delay("CA1", at(asked), at(heard));
+        assert_eq!(added(0, 50), Some(Duration::from_millis(3 + 10)));
+        assert_eq!(added(100, 161), Some(Duration::from_millis(5 + 1)));
+        assert_eq!(added(100, 150), None, "it was answered by somebody else");
+        assert_eq!(added(200, 300), None);
+        assert_eq!(observer.added_delay("CA2", at(0), at(50)), None);
     }
 }
