@@ -32,7 +32,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> 
         tokio::select! {
             result = &mut server => return result,
             () = stop.cancelled() => break,
-            _ = summaries.tick() => info!(calls = calls.active(), counters = metrics.summary(), "so far"),
+            _ = summaries.tick() => info!(calls = calls.active(), tasks = tasks.len(), counters = metrics.summary(), "so far"),
         }
     }
     draining.cancel();

@@ -7,6 +7,11 @@ mod restarts;
 mod soak;
 mod table;
 
+mod caller;
+mod findings;
+mod ledger;
+mod script;
+
 use clap::Subcommand;
 
 /// Which misfortune.

@@ -1,6 +1,8 @@
 //! The service as `trunkline serve` in a process of its own, run by this same program, so that it can be measured, told to
 //! stop and killed.
 
+mod summaries;
+
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+pub use self::summaries::{Summaries, Summary};
 use crate::stage::{MODEL, REGION, TABLE};
 
 /// What Twilio signs with.
@@ -26,11 +29,21 @@ pub struct Surroundings {
     pub public_url: Option<String>,
 }
 
+/// What becomes of what the service writes to its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// It is shown, as it comes.
+    Shown,
+    /// What the service tells of itself every minute is kept, and the rest is left out but for warnings and errors.
+    Summarised,
+}
+
 /// A running service. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct ServiceProcess {
     child: Child,
     address: SocketAddr,
+    summaries: Option<Summaries>,
 }
 
 impl ServiceProcess {
@@ -39,10 +52,22 @@ impl ServiceProcess {
     /// # Errors
     /// When it ends by itself, or does not listen within twenty seconds.
     pub async fn start(surroundings: &Surroundings, settings: &[(&str, String)]) -> anyhow::Result<Self> {
+        Self::start_with_output(surroundings, settings, Output::Shown).await
+    }
+
+    /// Like [`ServiceProcess::start`], with a say in what becomes of its log.
+    ///
+    /// # Errors
+    /// When it ends by itself, or does not listen within twenty seconds.
+    pub async fn start_with_output(
+        surroundings: &Surroundings,
+        settings: &[(&str, String)],
+        output: Output,
+    ) -> anyhow::Result<Self> {
         let address = free_address().await?;
         let public_url = surroundings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let program = std::env::current_exe().context("this program was not found")?;
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .arg("serve")
             .envs([
                 ("AWS_ACCESS_KEY_ID", "local"),
@@ -65,11 +90,12 @@ impl ServiceProcess {
             .env("PUBLIC_URL", public_url)
             .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::inherit())
+            .stdout(if output == Output::Shown { Stdio::inherit() } else { Stdio::piped() })
             .kill_on_drop(true)
             .spawn()
             .context("the service was not started")?;
-        let mut service = Self { child, address };
+        let summaries = child.stdout.take().map(Summaries::read);
+        let mut service = Self { child, address, summaries };
         timeout(STARTING, service.is_up()).await.context("the service did not come up")??;
         Ok(service)
     }
@@ -82,6 +108,11 @@ impl ServiceProcess {
             sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// What the service tells of itself, when its output is [`Output::Summarised`].
+    pub fn summaries(&self) -> Option<&Summaries> {
+        self.summaries.as_ref()
     }
 
     /// Of the process, while it runs.
