@@ -79,11 +79,6 @@ impl Caller {
         &self.call.sid
     }
 
-    /// Whether the agent is being heard at the moment.
-    pub(super) fn hears_the_agent(&self) -> bool {
-        self.is_heard_speaking
-    }
-
     /// Says something and takes what comes until the agent gives up the floor, or for `patience`.
     pub(super) async fn turn(&mut self, words: &str, patience: Duration) -> anyhow::Result<Turn> {
         let mut turn = Turn { asked: Instant::now(), told: Vec::new(), is_complete: false };
@@ -98,11 +93,21 @@ impl Caller {
 
     /// Takes what happens for a while, whatever it is.
     pub(super) async fn attend(&mut self, length: Duration) -> anyhow::Result<()> {
-        let over = tokio::time::Instant::now() + length;
-        while let Ok(event) = tokio::time::timeout_at(over, self.call.next_event(Duration::MAX)).await {
-            self.take(event?)?;
-        }
-        Ok(())
+        self.attend_while(length, |_| true).await
+    }
+
+    /// Takes what happens until the agent is not heard any more, or for `longest`.
+    pub(super) async fn hear_out(&mut self, longest: Duration) -> anyhow::Result<()> {
+        self.attend_while(longest, |caller| caller.is_heard_speaking).await
+    }
+
+    /// Loses the socket, and takes what happens until the call is connected again, or for `longest`; returns whether it is.
+    pub(super) async fn lose_the_socket(&mut self, longest: Duration) -> anyhow::Result<bool> {
+        let resumes = self.resumes;
+        self.is_heard_speaking = false;
+        self.act(CallerAct::DropSocket).await?;
+        self.attend_while(longest, |caller| caller.resumes == resumes).await?;
+        Ok(self.resumes > resumes)
     }
 
     /// Hangs up and waits until the service was told.
@@ -114,6 +119,21 @@ impl Caller {
             _ => None,
         }));
         Ok(problems)
+    }
+
+    async fn attend_while(
+        &mut self,
+        longest: Duration,
+        wanted: impl Fn(&Self) -> bool,
+    ) -> anyhow::Result<()> {
+        let over = tokio::time::Instant::now() + longest;
+        while wanted(self) {
+            match tokio::time::timeout_at(over, self.call.next_event(Duration::MAX)).await {
+                Ok(event) => self.take(event?)?,
+                Err(_) => break,
+            };
+        }
+        Ok(())
     }
 
     async fn listen(&mut self, patience: Duration, turn: &mut Turn) -> anyhow::Result<()> {

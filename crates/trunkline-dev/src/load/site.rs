@@ -2,7 +2,6 @@
 //! is decided elsewhere.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rehearsal::bedrock::{BedrockOptions, BedrockStandIn};
