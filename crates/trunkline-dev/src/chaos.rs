@@ -1,11 +1,16 @@
 //! `cargo dev chaos`: what can go wrong goes wrong on purpose, and a verdict says whether callers noticed.
 
 mod burst;
+mod cluster;
+mod dialogue;
+mod figures;
 mod kill;
 mod models;
+mod record;
 mod restarts;
 mod soak;
 mod table;
+mod talk;
 
 mod caller;
 mod findings;

@@ -12,6 +12,7 @@ use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,7 +28,7 @@ pub enum ToolKind {
     Http,
 }
 
-/// How long the endpoint works on a request. It is no part of what is measured.
+/// How long the endpoint works on a request, unless it is told otherwise. It is no part of what is measured.
 const HANDLING: Duration = Duration::from_millis(20);
 const STOPPING: Duration = Duration::from_secs(5);
 
@@ -62,6 +63,7 @@ impl Brain for ToolEveryTurn {
 #[derive(Debug)]
 pub struct ToolEndpoint {
     address: SocketAddr,
+    arrived: watch::Receiver<u64>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -69,6 +71,11 @@ pub struct ToolEndpoint {
 impl ToolEndpoint {
     /// Serves on a free port of loopback.
     pub async fn start(observer: Arc<LoadObserver>) -> anyhow::Result<Self> {
+        Self::start_working(observer, HANDLING).await
+    }
+
+    /// The same, which works on every request for so long.
+    pub async fn start_working(observer: Arc<LoadObserver>, handling: Duration) -> anyhow::Result<Self> {
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = bound.context("the tool's endpoint cannot listen")?;
         let address = listener.local_addr()?;
@@ -77,7 +84,9 @@ impl ToolEndpoint {
                 tracing::debug!(%error, "TCP_NODELAY was not set");
             }
         });
-        let routes = Router::new().route("/", post(work)).with_state(observer);
+        let (count, arrived) = watch::channel(0);
+        let work_on = Arc::new(Work { observer, handling, arrived: count });
+        let routes = Router::new().route("/", post(work)).with_state(work_on);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let stopped = stop.clone();
         tasks.spawn(async move {
@@ -88,7 +97,12 @@ impl ToolEndpoint {
             }
         });
         tasks.close();
-        Ok(Self { address, stop, tasks })
+        Ok(Self { address, arrived, stop, tasks })
+    }
+
+    /// How many requests have arrived, those included that are being worked on.
+    pub fn arrived(&self) -> watch::Receiver<u64> {
+        self.arrived.clone()
     }
 
     /// Where a tool posts its arguments, as JSON.
@@ -104,17 +118,23 @@ impl ToolEndpoint {
     }
 }
 
-async fn work(
-    State(observer): State<Arc<LoadObserver>>,
-    Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
+/// What the endpoint does with requests.
+#[derive(Debug)]
+struct Work {
+    observer: Arc<LoadObserver>,
+    handling: Duration,
+    arrived: watch::Sender<u64>,
+}
+
+async fn work(State(work): State<Arc<Work>>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
     let arrived = Instant::now();
+    work.arrived.send_modify(|requests| *requests += 1);
     let Some(call) = body["call"].as_str() else {
         return (StatusCode::BAD_REQUEST, Json(json!({ "error": "the argument `call` is missing" })));
     };
-    tokio::time::sleep(HANDLING).await;
+    tokio::time::sleep(work.handling).await;
     let answer = Json(json!({ "status": "done" }));
-    observer.visited(call, Visit { arrived, answered: Instant::now() });
+    work.observer.visited(call, Visit { arrived, answered: Instant::now() });
     (StatusCode::OK, answer)
 }
 

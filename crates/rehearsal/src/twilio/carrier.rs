@@ -76,6 +76,16 @@ impl Carrier {
         Self { failure_delay, ..self }
     }
 
+    /// The same carrier, which opens a connection for every webhook. A balancer in between that balances connections then
+    /// balances requests, and no webhook goes to a target that takes no more merely because an old connection leads there.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn with_fresh_connections(self) -> anyhow::Result<Self> {
+        let line = self.line.with_fresh_connections()?;
+        Ok(Self { line: Arc::new(line), ..self })
+    }
+
     /// Takes part in an account: its REST interface changes the calls of this carrier, and from now on this is the
     /// carrier that places the calls which REST asks for.
     #[must_use]

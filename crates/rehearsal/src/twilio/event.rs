@@ -91,6 +91,13 @@ pub enum CallEvent {
         handoff_data: Option<String>,
         close_code: Option<u16>,
     },
+    /// The service was asked what comes after a session whose caller is still there, and answered with TwiML.
+    ActionAnswered {
+        /// When it was asked.
+        #[serde(skip, default = "Instant::now")]
+        at: Instant,
+        took: Duration,
+    },
     /// The text of a `<Say>`.
     Spoken(String),
     /// The target of a `<Dial>` that is a number or a SIP address.

@@ -53,13 +53,14 @@ impl Line {
         if public.cannot_be_a_base() || service.cannot_be_a_base() {
             bail!("the service needs an http or https address");
         }
-        let http = reqwest::Client::builder()
-            .timeout(WEBHOOK_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .context("no HTTP client")?;
+        let http = http().build().context("no HTTP client")?;
         Ok(Self { service, public, auth_token, connect_to, http })
+    }
+
+    /// The same line, on which every webhook has a connection of its own.
+    pub(crate) fn with_fresh_connections(&self) -> anyhow::Result<Self> {
+        let http = http().pool_max_idle_per_host(0).build().context("no HTTP client")?;
+        Ok(Self { http, ..self.clone() })
     }
 
     /// The public address of a path at the service.
@@ -161,6 +162,13 @@ impl Line {
         }
         Ok(target)
     }
+}
+
+fn http() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .timeout(WEBHOOK_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 #[cfg(test)]

@@ -39,7 +39,12 @@ impl Course {
             Some(action) => {
                 let ending =
                     ConnectEnding { session_id, seconds: began.elapsed().as_secs(), result: end.result };
-                self.fetch(base, action, self.identity.connect_action(&ending)).await?
+                let at = Instant::now();
+                let next = self.fetch(base, action, self.identity.connect_action(&ending)).await?;
+                if !is_over && matches!(next, Next::Document { .. }) {
+                    self.reporter.report(CallEvent::ActionAnswered { at, took: at.elapsed() }).await?;
+                }
+                next
             }
             None => Next::Verb,
         };
