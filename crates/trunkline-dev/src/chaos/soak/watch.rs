@@ -134,7 +134,9 @@ mod tests {
         let memory = |kilobytes: &[u64]| {
             growth_kb(&kilobytes.iter().map(|memory| sample(*memory, 0, 0)).collect::<Vec<_>>())
         };
-        assert_eq!(memory(&[1, 50, 90, 99, 100, 101, 999, 102, 103, 104, 105, 110]), Some(10));
+        let (first, last) = ([100, 999, 101], [104, 110, 111]);
+        let half = [&first[..], &[500; 6], &last].concat();
+        assert_eq!(memory(&[&[1; 12], half.as_slice()].concat()), Some(110 - 101));
         assert_eq!(memory(&[100, 100, 100, 90]), Some(-10));
         assert_eq!(memory(&[1]), None);
         assert_eq!(memory(&[]), None);
