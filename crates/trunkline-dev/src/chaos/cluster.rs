@@ -20,8 +20,8 @@ use crate::stage::{TABLE, local_aws};
 
 /// Twilio asks what comes next about so long after a socket was lost.
 const FAILURE_DELAY: Duration = Duration::from_millis(1200);
-/// Twice as fast as people, so that an answer has a middle and a run takes half the time.
-const VOICE: SpeechPace = SpeechPace { chars_per_second: 30.0, tts_delay: Duration::from_millis(100) };
+/// Three times as fast as people, so that an answer has a middle and a run does not take for ever.
+const VOICE: SpeechPace = SpeechPace { chars_per_second: 45.0, tts_delay: Duration::from_millis(100) };
 const READY: Duration = Duration::from_secs(10);
 
 /// What a cluster is made of.
@@ -54,30 +54,20 @@ impl Default for ClusterOptions {
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) dynamodb: EmbeddedDynamoDb,
-    pub(super) bedrock: BedrockStandIn,
+    bedrock: BedrockStandIn,
     pub(super) balancer: Balancer,
     pub(super) carrier: Carrier,
     pub(super) store: DynamoDbStore,
-    /// What members are told when they start. Whoever puts something in between changes it before that.
-    pub(super) surroundings: Surroundings,
+    surroundings: Surroundings,
     settings: Vec<(&'static str, String)>,
     members: Vec<ServiceProcess>,
+    /// How many requests the model has got.
     requests: watch::Receiver<u64>,
 }
 
 impl Cluster {
     /// Starts everything, and waits until all members are ready.
     pub(super) async fn start(options: ClusterOptions) -> anyhow::Result<Self> {
-        let members = options.members;
-        let mut cluster = Self::without_members(options).await?;
-        for _ in 0..members {
-            cluster.add_member().await?;
-        }
-        Ok(cluster)
-    }
-
-    /// Everything but the service.
-    pub(super) async fn without_members(options: ClusterOptions) -> anyhow::Result<Self> {
         let dynamodb = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await?;
         dynamodb.create_table(TABLE).await?;
         let aws = local_aws(&dynamodb.endpoint()).await;
@@ -104,17 +94,13 @@ impl Cluster {
         // What goes wrong on purpose is no news.
         let mut settings = vec![("RUST_LOG", "error".to_owned()), ("MAX_CALLS", "1000".to_owned())];
         settings.extend(options.settings);
-        Ok(Self {
-            dynamodb,
-            bedrock,
-            balancer,
-            carrier,
-            store,
-            surroundings,
-            settings,
-            members: Vec::new(),
-            requests,
-        })
+        let members = Vec::new();
+        let mut cluster =
+            Self { dynamodb, bedrock, balancer, carrier, store, surroundings, settings, members, requests };
+        for _ in 0..options.members {
+            cluster.add_member().await?;
+        }
+        Ok(cluster)
     }
 
     /// Starts one more, and waits until the balancer gives it connections.
@@ -169,7 +155,7 @@ impl Cluster {
         Ok(self.members.remove(0))
     }
 
-    /// A service that takes the tasks' places tells the balancer which are gone; it does so before the next one starts.
+    /// Whoever runs tasks tells the balancer which are gone; it does so before the next one starts.
     fn forget_the_gone(&self) {
         for target in self.balancer.targets() {
             if self.members.iter().all(|member| member.address() != target.address) {

@@ -27,12 +27,12 @@ const FILLING: [&str; 8] = ["it", "goes", "on", "and", "on", "as", "stories", "d
 
 /// A question that the model answers at once.
 pub(super) fn question(topic: &str) -> Line {
-    Line::until(format!("Tell me about {topic}, please."), closing(topic))
+    Line { says: format!("Tell me about {topic}, please."), last_words: closing(topic) }
 }
 
 /// A question for which the model needs its tool.
 pub(super) fn question_to_look_up(topic: &str) -> Line {
-    Line::until(format!("Look up what there is about {topic}, please."), closing(topic))
+    Line { says: format!("Look up what there is about {topic}, please."), last_words: closing(topic) }
 }
 
 /// A model that answers [`question`]s in the same words every time.

@@ -15,7 +15,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use aws_sdk_dynamodb::Client;
 use rehearsal::bedrock::Pace;
-use rehearsal::load::ToolEndpoint;
 use rehearsal::twilio::CallOptions;
 
 use super::Verdict;
@@ -60,15 +59,13 @@ const JOURNALED: Duration = Duration::from_secs(30);
 pub(super) async fn run(args: Args) -> anyhow::Result<Verdict> {
     ensure!(args.calls > 0 && args.rounds > 0, "there must be a call and a round");
     let options = ClusterOptions {
+        members: 2,
         model: dialogue::model(PACE),
         configuration: args.configuration.clone(),
         ..ClusterOptions::default()
     };
-    let mut cluster = Cluster::without_members(options).await?;
+    let mut cluster = Cluster::start(options).await?;
     let tool = dialogue::start_tool(&cluster.store, TOOL_WORKS).await?;
-    for _ in 0..2 {
-        cluster.add_member().await?;
-    }
     let table = cluster.dynamodb.client().await;
     let undisturbed = undisturbed(&cluster, &table).await?;
     let mut report = Report::new(args.max_resume_ms);
@@ -93,6 +90,7 @@ fn part(direction: &Arc<Direction>) -> Part {
         caller: 0,
         options: CallOptions { use_case: Some(dialogue::USE_CASE.to_owned()), ..CallOptions::default() },
         lines: lines(),
+        bridge: dialogue::RESUMED,
         think: Duration::ZERO,
         patience: PATIENCE,
         direction: Arc::clone(direction),

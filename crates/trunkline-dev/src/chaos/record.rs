@@ -28,8 +28,6 @@ pub(super) struct Message {
     pub(super) sequence: u32,
     /// Of the session that wrote it last.
     pub(super) epoch: u64,
-    /// When that was, as RFC 3339.
-    pub(super) written_at: String,
     pub(super) content: Content,
 }
 
@@ -109,6 +107,11 @@ impl Record {
         })
     }
 
+    /// Whether no message was written by a session that another had followed by then.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.messages.is_sorted_by(|one, next| one.sequence < next.sequence && one.epoch <= next.epoch)
+    }
+
     /// How many tool runs have failed, or have an outcome that is not known.
     pub(super) fn failed_tool_runs(&self) -> usize {
         let statuses = self.messages.iter().flat_map(|message| match &message.content {
@@ -160,26 +163,19 @@ fn message(item: &Item) -> Option<Message> {
     let blocks = chat.get("content")?.as_l().ok()?;
     let blocks = || blocks.iter().filter_map(|block| block.as_m().ok());
     let texts: Vec<String> = blocks().filter_map(|block| text(block, "text")).collect();
-    let text_of_all = texts.join(" ");
-    let content = match text(chat, "role")?.as_str() {
-        "assistant" => Content::Agent {
-            text: text_of_all,
-            tool_calls: blocks().filter_map(|block| tool_call(block.get("toolUse")?)).collect(),
-        },
-        _ => {
-            let statuses: Vec<String> =
-                blocks().filter_map(|block| text(block.get("toolResult")?.as_m().ok()?, "status")).collect();
-            if statuses.is_empty() {
-                Content::Caller { text: text_of_all }
-            } else {
-                Content::Outcomes { statuses, text: text_of_all }
-            }
-        }
+    let statuses: Vec<String> =
+        blocks().filter_map(|block| text(block.get("toolResult")?.as_m().ok()?, "status")).collect();
+    let content = if text(chat, "role")? == "assistant" {
+        let tool_calls = blocks().filter_map(|block| tool_call(block.get("toolUse")?)).collect();
+        Content::Agent { text: texts.join(" "), tool_calls }
+    } else if statuses.is_empty() {
+        Content::Caller { text: texts.join(" ") }
+    } else {
+        Content::Outcomes { statuses, text: texts.join(" ") }
     };
     Some(Message {
         sequence: text(item, "sk")?.strip_prefix("chat::")?.parse().ok()?,
         epoch: item.get("epoch")?.as_n().ok()?.parse().ok()?,
-        written_at: text(item, "writtenAt")?,
         content,
     })
 }
@@ -206,12 +202,8 @@ mod tests {
     use super::*;
 
     fn record(contents: &[Content]) -> Record {
-        let message = |(sequence, content): (u32, &Content)| Message {
-            sequence,
-            epoch: 1,
-            written_at: String::new(),
-            content: content.clone(),
-        };
+        let message =
+            |(sequence, content): (u32, &Content)| Message { sequence, epoch: 1, content: content.clone() };
         Record { messages: (0..).zip(contents).map(message).collect() }
     }
 
@@ -232,6 +224,14 @@ mod tests {
         let doubled = record(&[caller("One"), caller("Two Two")]);
         assert!(doubled.difference(&expected).is_some());
         assert_eq!((doubled.times_said("Two"), doubled.times_said("One")), (2, 1));
+    }
+
+    #[test]
+    fn a_session_that_was_followed_writes_no_more() {
+        let mut record = record(&[caller("One"), caller("Two")]);
+        assert!(record.is_in_order());
+        record.messages[0].epoch = 2;
+        assert!(!record.is_in_order());
     }
 
     #[test]

@@ -28,18 +28,8 @@ const HANGING_UP: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) says: String,
-    /// The last words of the whole answer. Without them the answer is over when the agent has finished a talk cycle.
-    until: Option<String>,
-}
-
-impl Line {
-    pub(super) fn new(says: impl Into<String>) -> Self {
-        Self { says: says.into(), until: None }
-    }
-
-    pub(super) fn until(says: impl Into<String>, last_words: impl Into<String>) -> Self {
-        Self { says: says.into(), until: Some(last_words.into()) }
-    }
+    /// By which the whole answer can be told from a part of it.
+    pub(super) last_words: String,
 }
 
 /// What a caller is to do.
@@ -49,6 +39,8 @@ pub(super) struct Part {
     pub(super) caller: usize,
     pub(super) options: CallOptions,
     pub(super) lines: Vec<Line>,
+    /// What the agent says when it is back and has nothing to answer: the caller is to go on.
+    pub(super) bridge: &'static str,
     /// Between an answer and the next line.
     pub(super) think: Duration,
     /// How long an answer may take until it is heard.
@@ -79,15 +71,14 @@ pub(super) struct Experience {
 /// A line and its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Turn {
-    pub(super) said_at: Instant,
-    pub(super) first_token: Option<Instant>,
+    /// From the line to the first word that came.
+    pub(super) waited: Option<Duration>,
     /// Everything that was sent to be spoken since the line was said, in all sessions.
     pub(super) told: String,
-    pub(super) heard: String,
     /// The longest time in which the caller waited and heard nothing.
     pub(super) longest_silence: Duration,
     pub(super) outcome: Outcome,
-    /// The line was said twice, because a session was lost and nothing of an answer came.
+    /// The line was said twice, because a session was lost and no answer came after it.
     pub(super) repeated: bool,
 }
 
@@ -105,14 +96,22 @@ pub(super) enum Outcome {
 /// A call that was connected again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resume {
-    /// When the session was found to be lost or ended.
-    pub(super) lost: Instant,
     /// The service ended the session to have it go on elsewhere, rather than losing it.
     pub(super) handed_over: bool,
-    /// When the carrier asked what to do next, and how long the answer took; absent when none came.
-    pub(super) asked: Option<(Instant, Duration)>,
+    /// When the carrier asked what to do next; absent when it got no answer.
+    pub(super) asked: Option<Instant>,
     /// The first words to be spoken after that, be it an answer or a bridge. When none came before it broke again, none.
     pub(super) first_token: Option<Instant>,
+}
+
+impl Experience {
+    /// The words without the call's id, so that the same reason of many calls counts as the same.
+    pub(super) fn without_id(&self, words: &str) -> String {
+        match &self.call_sid {
+            Some(call_sid) => words.replace(call_sid, "CA…"),
+            None => words.to_owned(),
+        }
+    }
 }
 
 /// Plays a part to its end. Whatever goes wrong is part of the experience.
@@ -181,22 +180,24 @@ impl Caller<'_> {
         let mut deadline = said_at + self.part.patience;
         let mut repeated = false;
         while !is_over(line, &self.ear, self.experience.resumes.len() > resumes) {
+            let is_asked = self.ear.is_quiet() && self.ear.was_told(self.part.bridge);
             let quiet_for_good = self.ear.quiet_since().map(|since| since + NOTHING_FOLLOWS);
             let give_up = quiet_for_good.map_or(deadline, |quiet| quiet.min(deadline));
-            if self.event_until(give_up).await? {
-                continue;
+            if repeated || !is_asked {
+                if self.event_until(give_up).await? {
+                    continue;
+                }
+                if repeated || give_up == deadline || self.experience.resumes.len() == resumes {
+                    break;
+                }
             }
-            let was_lost = self.experience.resumes.len() > resumes;
-            if give_up == deadline || repeated || !was_lost {
-                break;
-            }
-            // The words were lost with the session: people say them again.
+            // The answer was lost with the session: people ask again.
             repeated = true;
             deadline = Instant::now() + self.part.patience;
-            self.ear.forget_quiet();
+            self.ear.listen_again(Instant::now());
             self.say(number, line).await?;
         }
-        self.experience.turns.push(self.ear.turn(said_at, line.until.as_deref(), repeated));
+        self.experience.turns.push(self.ear.turn(said_at, &line.last_words, repeated));
         Ok(())
     }
 
@@ -230,7 +231,8 @@ impl Caller<'_> {
         match event {
             CallEvent::Connected { .. } => {
                 self.experience.sessions += 1;
-                self.ear.connected(now);
+                let handed_over = self.experience.resumes.last().is_some_and(|resume| resume.handed_over);
+                self.ear.connected(handed_over, now);
             }
             CallEvent::Greeting(text) => self.ear.told(&text, true, now),
             CallEvent::Token { text, last, at } => {
@@ -246,13 +248,13 @@ impl Caller<'_> {
             CallEvent::AgentSpeaking(speaking) => self.ear.speaking(speaking, now),
             CallEvent::SessionEnded { status, .. } => {
                 let handed_over = status == "ended";
-                let resume = Resume { lost: now, handed_over, asked: None, first_token: None };
+                let resume = Resume { handed_over, asked: None, first_token: None };
                 self.experience.resumes.push(resume);
                 self.ear.lost(now);
             }
-            CallEvent::ActionAnswered { at, took } => {
+            CallEvent::ActionAnswered { at, .. } => {
                 if let Some(resume) = self.experience.resumes.last_mut() {
-                    resume.asked = Some((at, took));
+                    resume.asked = Some(at);
                 }
             }
             CallEvent::Spoken(text) => self.experience.spoken.push(text),
@@ -302,7 +304,6 @@ impl Caller<'_> {
 /// caller did not hear of it is lost too, and the agent says something else.
 fn is_over(line: &Line, ear: &Ear, was_lost: bool) -> bool {
     ear.is_quiet()
-        && line.until.as_ref().is_none_or(|until| {
-            ear.has_heard(until) || (was_lost && ear.was_told(until) && ear.was_told_since_connected())
-        })
+        && (ear.has_heard(&line.last_words)
+            || (was_lost && ear.was_told(&line.last_words) && ear.was_told_in_this_session()))
 }

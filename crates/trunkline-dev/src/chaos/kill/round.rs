@@ -71,16 +71,16 @@ impl Round<'_> {
         let mut complain =
             |reason: String| complaints.push(format!("{reason}, while {}", self.moment.name()));
         if let Some(error) = &experience.error {
-            complain(anonymous(error, experience));
+            complain(experience.without_id(error));
         }
-        experience.problems.iter().for_each(|problem| complain(anonymous(problem, experience)));
+        experience.problems.iter().for_each(|problem| complain(experience.without_id(problem)));
         experience.spoken.iter().for_each(|words| complain(format!("a caller was told {words:?}")));
         if !matches!(experience.ended, Some((Party::Caller, _))) {
             complain("a call did not end by its caller's hanging up".to_owned());
         }
         match experience.resumes.as_slice() {
             [resume] => match (resume.asked, resume.first_token) {
-                (Some((asked, _)), Some(token)) => resumed.add(token.saturating_duration_since(asked)),
+                (Some(asked), Some(token)) => resumed.add(token.saturating_duration_since(asked)),
                 _ => complain("a call did not go on".to_owned()),
             },
             resumes => complain(format!("a call was connected again {} times", resumes.len())),
@@ -113,6 +113,9 @@ impl Round<'_> {
             report.complaints.push(format!("{error:#}, while {}", self.moment.name()));
         }
         let record = record::read(table, call_sid).await?;
+        if !record.is_in_order() {
+            report.complaints.push("a session wrote behind the one that followed it".to_owned());
+        }
         report.tool_runs_lost += record.failed_tool_runs();
         for line in lines() {
             match record.times_said(&line.says) {
@@ -136,13 +139,5 @@ fn has_answer(stage: Stage, line: usize) -> bool {
         Stage::Listening(at) | Stage::Waiting(at) | Stage::Told(at) | Stage::WhollyTold(at) => at > line,
         Stage::Calling => false,
         Stage::Over => true,
-    }
-}
-
-/// Without what differs from call to call, so that the same reason of many calls counts as the same.
-fn anonymous(words: &str, experience: &Experience) -> String {
-    match &experience.call_sid {
-        Some(call_sid) => words.replace(call_sid, "CA…"),
-        None => words.to_owned(),
     }
 }

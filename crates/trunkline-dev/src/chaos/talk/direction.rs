@@ -60,8 +60,8 @@ impl Direction {
     ) -> anyhow::Result<()> {
         let mut stages = self.stages.subscribe();
         let far_enough = |stage: &Stage| *stage == Stage::Over || wanted(*stage);
-        let waited = timeout(within, stages.wait_for(|stages| stages.iter().all(far_enough))).await;
-        let reached = waited.map(|stages| stages.map(drop));
+        let all = stages.wait_for(|stages| stages.iter().all(far_enough));
+        let reached = timeout(within, all).await.map(|stages| stages.map(drop));
         reached.with_context(|| format!("not all callers came as far: {:?}", self.stages()))??;
         Ok(())
     }

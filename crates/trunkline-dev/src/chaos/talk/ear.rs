@@ -7,62 +7,71 @@ use super::{Outcome, Turn};
 /// What happened since the caller spoke last.
 #[derive(Debug, Default)]
 pub(super) struct Ear {
-    connected: bool,
-    /// Of this session: letters that came, and letters that were played.
-    letters: Letters,
-    /// The last word that came ended a talk cycle.
-    cycle_is_over: bool,
-    speaking: bool,
+    /// None while the line is dead.
+    session: Option<Session>,
     /// Since when nothing was played; none while something is.
     silent_since: Option<Instant>,
     longest_silence: Duration,
     first_token: Option<Instant>,
     told: String,
     heard: String,
-    told_since_connected: bool,
 }
 
+/// What came in this session, also before the caller spoke last.
 #[derive(Clone, Copy, Debug, Default)]
-struct Letters {
-    told: usize,
-    heard: usize,
+struct Session {
+    letters_told: usize,
+    letters_heard: usize,
+    /// The last word that came ended a talk cycle, and the caller has not spoken since.
+    cycle_is_over: bool,
+    speaking: bool,
 }
 
 impl Ear {
     /// The caller has spoken; from now on everything belongs to the answer.
     pub(super) fn listen(&mut self, now: Instant) {
-        *self = Self {
-            connected: self.connected,
-            letters: self.letters,
-            silent_since: Some(now),
-            ..Self::default()
-        };
+        let session = self.session.map(|session| Session { cycle_is_over: false, ..session });
+        *self = Self { session, silent_since: Some(now), ..Self::default() };
     }
 
-    pub(super) fn connected(&mut self, now: Instant) {
-        self.connected = true;
+    /// The caller speaks again, and waits on.
+    pub(super) fn listen_again(&mut self, now: Instant) {
+        self.silent_since = Some(now);
+        if let Some(session) = &mut self.session {
+            session.cycle_is_over = false;
+        }
+    }
+
+    /// A session begins. Where one was handed over, the agent may have nothing to say at first.
+    pub(super) fn connected(&mut self, handed_over: bool, now: Instant) {
+        self.session = Some(Session { cycle_is_over: handed_over, ..Session::default() });
         self.silent_since.get_or_insert(now);
     }
 
     /// Text to be spoken has come. A greeting comes as a whole.
     pub(super) fn told(&mut self, text: &str, last: bool, at: Instant) {
-        self.cycle_is_over = last;
         let letters = count(text);
         if letters > 0 {
             self.first_token.get_or_insert(at);
-            self.told_since_connected = true;
         }
-        self.letters.told += letters;
         self.told.push_str(text);
+        if let Some(session) = &mut self.session {
+            session.letters_told += letters;
+            session.cycle_is_over = last;
+        }
     }
 
     pub(super) fn heard(&mut self, text: &str) {
-        self.letters.heard += count(text);
         self.heard.push_str(text);
+        if let Some(session) = &mut self.session {
+            session.letters_heard += count(text);
+        }
     }
 
     pub(super) fn speaking(&mut self, speaking: bool, now: Instant) {
-        self.speaking = speaking;
+        if let Some(session) = &mut self.session {
+            session.speaking = speaking;
+        }
         if speaking {
             self.end_silence(now);
         } else {
@@ -72,27 +81,20 @@ impl Ear {
 
     /// The session is gone, and with it whatever was not played.
     pub(super) fn lost(&mut self, now: Instant) {
-        self.connected = false;
-        self.speaking = false;
-        self.letters = Letters::default();
-        self.cycle_is_over = false;
-        self.told_since_connected = false;
+        self.session = None;
         self.silent_since.get_or_insert(now);
     }
 
     /// The agent has finished, and everything was heard.
     pub(super) fn is_quiet(&self) -> bool {
-        self.connected && self.cycle_is_over && !self.speaking && self.letters.heard >= self.letters.told
+        self.session.is_some_and(|session| {
+            session.cycle_is_over && !session.speaking && session.letters_heard >= session.letters_told
+        })
     }
 
     /// Since when the agent has finished, and everything was heard.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         self.silent_since.filter(|_| self.is_quiet())
-    }
-
-    /// The caller speaks again.
-    pub(super) fn forget_quiet(&mut self) {
-        self.cycle_is_over = false;
     }
 
     pub(super) fn has_heard(&self, words: &str) -> bool {
@@ -103,14 +105,15 @@ impl Ear {
         self.told.contains(words)
     }
 
-    pub(super) fn was_told_since_connected(&self) -> bool {
-        self.told_since_connected
+    /// Whether words have come in this session.
+    pub(super) fn was_told_in_this_session(&self) -> bool {
+        self.session.is_some_and(|session| session.letters_told > 0)
     }
 
-    /// The answer as it was. Without last words to be expected, what was told is all there is.
-    pub(super) fn turn(&mut self, said_at: Instant, until: Option<&str>, repeated: bool) -> Turn {
+    /// The answer as it was.
+    pub(super) fn turn(&mut self, said_at: Instant, last_words: &str, repeated: bool) -> Turn {
         let now = Instant::now();
-        let is_whole = until.is_none_or(|until| self.has_heard(until)) && self.is_quiet();
+        let is_whole = self.has_heard(last_words) && self.is_quiet();
         let outcome = match (count(&self.heard), is_whole) {
             (0, _) => Outcome::Unanswered,
             (_, true) => Outcome::Whole,
@@ -120,10 +123,8 @@ impl Ear {
             self.end_silence(now);
         }
         Turn {
-            said_at,
-            first_token: self.first_token,
+            waited: self.first_token.map(|token| token.saturating_duration_since(said_at)),
             told: self.told.clone(),
-            heard: self.heard.clone(),
             longest_silence: self.longest_silence,
             outcome,
             repeated,
@@ -154,7 +155,7 @@ mod tests {
     fn an_answer_is_whole_when_its_last_words_were_heard() {
         let beginning = Instant::now();
         let mut ear = Ear::default();
-        ear.connected(beginning);
+        ear.connected(false, beginning);
         ear.listen(beginning);
         ear.told("Here it", false, at(beginning, 300));
         ear.speaking(true, at(beginning, 400));
@@ -163,30 +164,29 @@ mod tests {
         ear.heard("Here it is.");
         ear.speaking(false, at(beginning, 900));
         assert!(ear.is_quiet());
-        let turn = ear.turn(beginning, Some("it is."), false);
+        let turn = ear.turn(beginning, "it is.", false);
         assert_eq!(turn.outcome, Outcome::Whole);
         assert_eq!(turn.longest_silence, Duration::from_millis(400));
-        assert_eq!(turn.first_token, Some(at(beginning, 300)));
-        assert_eq!(ear.turn(beginning, Some("and more."), false).outcome, Outcome::Cut);
+        assert_eq!(turn.waited, Some(Duration::from_millis(300)));
+        assert_eq!(ear.turn(beginning, "and more.", false).outcome, Outcome::Cut);
     }
 
     #[test]
     fn what_was_not_played_is_lost_with_the_session() {
         let beginning = Instant::now();
         let mut ear = Ear::default();
-        ear.connected(beginning);
+        ear.connected(false, beginning);
         ear.listen(beginning);
         ear.told("Half an answer.", true, at(beginning, 100));
         ear.lost(at(beginning, 200));
-        assert!(!ear.is_quiet() && ear.was_told("answer.") && !ear.was_told_since_connected());
-        ear.connected(at(beginning, 1300));
+        assert!(!ear.is_quiet() && ear.was_told("answer.") && !ear.was_told_in_this_session());
+        ear.connected(false, at(beginning, 1300));
         ear.told("I'm back.", true, at(beginning, 1400));
         ear.speaking(true, at(beginning, 1500));
         ear.heard("I'm back.");
         ear.speaking(false, at(beginning, 2000));
-        assert!(ear.is_quiet() && ear.was_told_since_connected());
-        let turn = ear.turn(beginning, Some("answer."), false);
+        assert!(ear.is_quiet() && ear.was_told_in_this_session());
+        let turn = ear.turn(beginning, "half an answer.", false);
         assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_millis(1500)));
-        assert_eq!(ear.turn(beginning, None, false).outcome, Outcome::Whole);
     }
 }
