@@ -58,7 +58,10 @@ pub(super) fn ask(attempt: Attempt, pool: &Pool, request: Arc<GenerationRequest>
     let client = pool.client.clone();
     pool.note_use();
     Box::pin(async move {
-        sleep_until(attempt.asked_at).await;
+        // A timer takes a millisecond even when it is due.
+        if attempt.asked_at > Instant::now() {
+            sleep_until(attempt.asked_at).await;
+        }
         let begun = begin(&attempt, &client, &request, waits).await;
         (attempt, begun)
     })
