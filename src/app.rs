@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::config::{SettingError, Settings, SignatureCheck, tool_secrets_of_environment};
 use crate::escalation::UseCases;
 use crate::http::{Parts, Service};
-use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, clients};
+use crate::language_models::bedrock::{Bedrock, BedrockParts, ClientSettings, Clients, Deadlines};
 use crate::metrics::Metrics;
 use crate::outbound::{Lines, Outbound, OutboundParts};
 use crate::secrets::Secrets;
@@ -26,6 +26,7 @@ use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::http::HostPattern;
 use crate::tools::mcp::McpServers;
 use crate::tools::{Tools, ToolsParts, http as http_tools};
+use crate::warm_up;
 
 /// A service that is ready to be served.
 #[derive(Debug)]
@@ -52,12 +53,7 @@ impl App {
     pub fn new(settings: &Settings, aws: &AwsConfigs, tasks: TaskTracker) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
         let store = Arc::new(store(&aws.dynamodb, settings.table_name.clone(), settings.keep_calls));
-        let deadlines = Deadlines {
-            first_token: settings.model_deadlines.first_token,
-            next_token: settings.model_deadlines.next_token,
-        };
-        let model =
-            Bedrock::new(clients(&aws.bedrock, ClientSettings::default()), deadlines, metrics.clone());
+        let model = Arc::new(bedrock(settings, &aws.bedrock, &metrics));
         let owner: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let secrets = Arc::new(Secrets::new(
             tool_secrets_of_environment(),
@@ -77,6 +73,7 @@ impl App {
             Arc::new(UseCases::new(catalog.clone(), sip_endpoint.as_deref()));
         let telephony: Arc<dyn Telephony> = Arc::new(telephony(settings)?);
         let (calls, draining) = (Calls::new(settings.max_calls), CancellationToken::new());
+        warm_up::keep(&tasks, &draining, settings.model_warm_up.then(|| Arc::clone(&model)), &records);
         let lines = Lines::default();
         let placer: Arc<dyn CallPlacer> = Arc::new(Outbound::new(OutboundParts {
             public_url: settings.public_url.clone(),
@@ -106,7 +103,7 @@ impl App {
             tasks: tasks.clone(),
         })?;
         let ports = Ports {
-            model: Arc::new(model),
+            model,
             tools: Arc::new(tools),
             store: store.clone(),
             metrics,
@@ -142,6 +139,21 @@ impl App {
         });
         Ok(Self { service, drain: settings.drain })
     }
+}
+
+fn bedrock(settings: &Settings, aws: &SdkConfig, metrics: &Metrics) -> Bedrock {
+    let deadlines = Deadlines {
+        first_token: settings.model_deadlines.first_token,
+        next_token: settings.model_deadlines.next_token,
+    };
+    let clients = ClientSettings { response_timeout: deadlines.first_token, ..ClientSettings::default() };
+    Bedrock::new(BedrockParts {
+        clients: Clients::new(aws, clients),
+        deadlines,
+        hedge_after: settings.model_hedge,
+        default_model: settings.default_model.clone(),
+        metrics: metrics.clone(),
+    })
 }
 
 /// Servers of tools may be where other tools may be.

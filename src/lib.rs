@@ -18,3 +18,4 @@ pub mod telemetry;
 pub mod telephony;
 pub mod templates;
 pub mod tools;
+mod warm_up;

@@ -68,6 +68,16 @@ pub enum Counter {
     ApiUnauthorized,
     /// An MCP server could not be reached, or did not answer as the protocol wants it.
     McpFailures,
+    /// A second model was asked because the first was late.
+    ModelHedged,
+    /// The second model was the first to speak.
+    ModelHedgeWon,
+    /// A model failed so often that others are asked for a while.
+    ModelBreakerOpened,
+    /// A model was passed over because it had failed too often.
+    ModelSkipped,
+    /// No model answered, and the caller was handed over.
+    RescuedByHandoff,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -114,6 +124,11 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::TransfersReturned, "transfers.returned"),
     (Counter::ApiUnauthorized, "api.unauthorized"),
     (Counter::McpFailures, "mcp.failures"),
+    (Counter::ModelHedged, "model.hedged"),
+    (Counter::ModelHedgeWon, "model.hedge_won"),
+    (Counter::ModelBreakerOpened, "model.breaker_opened"),
+    (Counter::ModelSkipped, "model.skipped"),
+    (Counter::RescuedByHandoff, "calls.rescued_by_handoff"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -130,7 +130,7 @@ fn read(record: &Section<'_>, report: &mut Report) -> Option<UseCase> {
     let fallback_models = model::read_fallback_models(record, report);
     let inference = model::read_inference(record, report);
     let guardrail = model::read_guardrail(record, report);
-    let handoff = handoff::read(record, report);
+    let (handoff, rescue) = handoff::read(record, report);
     let silence = limits::read_silence(record, report);
     let max_duration = limits::read_max_duration(record, report);
     let budget = limits::read_budget(record, report);
@@ -154,7 +154,7 @@ fn read(record: &Section<'_>, report: &mut Report) -> Option<UseCase> {
         keypad,
         sentences,
         handoff,
-        rescue: voice_core::use_case::Rescue::default(),
+        rescue,
         silence,
         max_duration,
         budget,

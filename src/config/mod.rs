@@ -43,6 +43,10 @@ pub struct Settings {
     pub time_zone: TimeZone,
     pub max_calls: usize,
     pub model_deadlines: ModelDeadlines,
+    /// When a second model is asked because the first one is late; never when absent.
+    pub model_hedge: Option<Duration>,
+    /// Whether connections to models are kept open while there are no calls.
+    pub model_warm_up: bool,
     /// How long sessions, turns and tool runs stay in the table.
     pub keep_calls: Duration,
     /// How long calls in progress may go on after a signal to stop.
@@ -117,6 +121,8 @@ impl Settings {
                 first_token: Duration::from_millis(number(source, "MODEL_FIRST_TOKEN_MS", MILLISECONDS)?),
                 next_token: Duration::from_millis(number(source, "MODEL_NEXT_TOKEN_MS", MILLISECONDS)?),
             },
+            model_hedge: optional_number(source, "MODEL_HEDGE_MS", MILLISECONDS)?.map(Duration::from_millis),
+            model_warm_up: parsed(source, "MODEL_WARM_UP", "true or false")?,
             keep_calls: Duration::from_hours(
                 number::<u32>(source, "KEEP_CALLS_HOURS", "a number of hours")?.into(),
             ),
@@ -238,6 +244,15 @@ fn number<T: FromStr + PartialEq + From<u8>>(
     Ok(value)
 }
 
+/// A number that is not zero, if it is set.
+fn optional_number<T: FromStr + PartialEq + From<u8>>(
+    source: Source<'_>,
+    variable: &'static str,
+    wants: &str,
+) -> Result<Option<T>, SettingError> {
+    optional(source, variable).map(|_| number(source, variable, wants)).transpose()
+}
+
 fn wrong(variable: &'static str, value: impl fmt::Display, wants: &str) -> SettingError {
     SettingError { variable, problem: format!("wants {wants}, not {value:?}", value = value.to_string()) }
 }
@@ -270,6 +285,8 @@ mod tests {
         .unwrap();
         assert_eq!(settings.listen, "0.0.0.0:3000".parse().unwrap());
         assert_eq!(settings.default_model.as_deref(), Some("us.amazon.nova-lite-v1:0"));
+        assert_eq!(settings.model_hedge, None);
+        assert!(settings.model_warm_up);
         assert_eq!(settings.time_zone.iana_name(), Some("America/Los_Angeles"));
         assert!(matches!(settings.signatures, SignatureCheck::Tokens(tokens) if tokens.len() == 2));
     }
@@ -289,6 +306,8 @@ mod tests {
             (("TWILIO_AUTH_TOKEN", " , "), "TWILIO_AUTH_TOKEN: is not set"),
             (("KEEP_CALLS_HOURS", "99999999999999"), "KEEP_CALLS_HOURS: wants"),
             (("RUST_LOG", "trunkline=loud"), "RUST_LOG: wants"),
+            (("MODEL_HEDGE_MS", "0"), "MODEL_HEDGE_MS: wants a number of milliseconds, not \"0\""),
+            (("MODEL_WARM_UP", "yes"), "MODEL_WARM_UP: wants true or false"),
             (("DANGEROUS_SKIP_SIGNATURE_CHECK", "true"), "DANGEROUS_SKIP_SIGNATURE_CHECK: is refused unless"),
         ] {
             let error = read(&[changes]).unwrap_err().to_string();

@@ -102,6 +102,18 @@ pub const SETTINGS: &[Setting] = &[
         "how long a model may pause between tokens, in milliseconds",
     ),
     setting(
+        "MODEL_HEDGE_MS",
+        &[],
+        None,
+        "after how many milliseconds without a token a second model is asked too; never when not set",
+    ),
+    setting(
+        "MODEL_WARM_UP",
+        &[],
+        Some("true"),
+        "true to keep connections to Bedrock open while there are no calls, with free requests to count tokens",
+    ),
+    setting(
         "KEEP_CALLS_HOURS",
         &[],
         Some("24"),

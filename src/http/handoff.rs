@@ -13,6 +13,7 @@ use voice_core::private::Private;
 use voice_core::use_case::{
     DEFAULT_TARGET, Destination, Dial, HandoffTarget, IfUnanswered, Keep, Party, UseCase,
 };
+use voice_protocols::relay::LIVE_AGENT_HANDOFF;
 use voice_protocols::twiml::{self, DialTarget, Enqueue, QueuePlace, Verb};
 use voice_protocols::webhook::{DialEnded, DialStatus, is_e164};
 
@@ -28,7 +29,7 @@ use super::signed::Signed;
 use super::warm_transfer::{self, caller_gone};
 use crate::metrics::Counter;
 
-/// What the tool that transfers a call writes into the end of its session.
+/// What whoever hands a call over writes into the end of its session.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HandoffData {
@@ -48,13 +49,10 @@ fn private<'de, D: Deserializer<'de>>(words: D) -> Result<Private<String>, D::Er
     Option::<String>::deserialize(words).map(|words| Private::new(words.unwrap_or_default()))
 }
 
-/// Marks a handoff among the other reasons for which agents end sessions.
-const HANDOFF: &str = "live-agent-handoff";
-
 impl HandoffData {
     /// `None` when the session was ended for something else.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().filter(|data: &Self| data.reason_code == HANDOFF)
+        serde_json::from_str(text).ok().filter(|data: &Self| data.reason_code == LIVE_AGENT_HANDOFF)
     }
 }
 

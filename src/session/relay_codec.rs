@@ -1,7 +1,7 @@
 //! Where ConversationRelay's messages meet the conversation: the only functions that know both.
 
 use voice_core::conversation::{EndReason, Event};
-use voice_protocols::relay::{Inbound, Info, Outbound, Text};
+use voice_protocols::relay::{Handoff, Inbound, Info, Outbound, Text};
 
 /// What a message means to the conversation; `None` when it means nothing.
 pub(super) fn from_wire(message: Inbound) -> Option<Event> {
@@ -30,13 +30,17 @@ pub(super) fn language_to_wire(code: String, hear: bool) -> Outbound {
     Outbound::Language { transcription_language: hear.then(|| code.clone()), tts_language: Some(code) }
 }
 
-/// Ends the session, and says why to whoever asks what comes next; nothing when the caller has left.
-pub(super) fn end_to_wire(reason: &EndReason) -> Option<Outbound> {
+/// Ends the session of a call, and says why to whoever asks what comes next; nothing when the caller has left.
+pub(super) fn end_to_wire(reason: &EndReason, call_sid: &str, use_case: &str) -> Option<Outbound> {
     let code = |code: &str| Some(serde_json::json!({ "reasonCode": code }).to_string());
     let handoff_data = match reason {
         EndReason::CallerHungUp => return None,
         EndReason::AgentEnded { handoff_data } => handoff_data.clone(),
         EndReason::HandedOff { handoff_data } => Some(handoff_data.clone()),
+        // Nobody is left who could say what the call is about: the person is told in the use case's own words.
+        EndReason::Rescued { target } => {
+            Some(Handoff { target, reason: "", summary: "", call_sid, use_case }.to_json())
+        }
         EndReason::CallerSilent => code("caller-silent"),
         EndReason::TimeUp => code("time-limit"),
         EndReason::BudgetSpent => code("budget"),

@@ -29,6 +29,7 @@ scenarios! {
     budget_spent
     caller_hangs_up
     card_number_is_masked
+    expired_credentials
     functions_kept_outside
     goodbye_interrupted
     goodbye_then_end
@@ -43,9 +44,11 @@ scenarios! {
     keys_and_recordings
     language_detected
     language_switch
+    late_model_is_hedged
     lost_socket
     lost_socket_before_the_answer
     message_taken
+    model_of_another_region
     nothing_is_stored
     order_for_delivery
     order_for_pickup
@@ -57,6 +60,7 @@ scenarios! {
     rental_policy_and_date
     rental_status_and_cancellation
     rental_unknown_booking
+    rescued_by_a_person
     silence_broken
     silence_to_goodbye
     slow_model

@@ -15,6 +15,8 @@ pub struct Playback {
     pieces: VecDeque<Piece>,
     /// Letters and digits of the clause last reported as played.
     last_clause: String,
+    /// The message that was added to last, and all of its text.
+    last_message: Option<(Sequence, String)>,
 }
 
 enum Piece {
@@ -26,6 +28,8 @@ enum Piece {
 struct Words {
     /// The agent's message that they belong to; none for what is not part of the dialogue (greeting, filler).
     message: Option<Sequence>,
+    /// What the message said before, when something else came in between.
+    before: String,
     text: String,
     /// Bytes of `text` that were heard.
     heard: usize,
@@ -60,7 +64,21 @@ impl Playback {
     pub fn push(&mut self, message: Option<Sequence>, text: &str) {
         match self.pieces.back_mut() {
             Some(Piece::Words(words)) if words.message == message => words.text.push_str(text),
-            _ => self.pieces.push_back(Piece::Words(Words { message, text: text.to_owned(), heard: 0 })),
+            _ => {
+                let said = self.last_message.as_ref().filter(|(last, _)| Some(*last) == message);
+                let before = said.map(|(_, said)| said.clone()).unwrap_or_default();
+                self.pieces.push_back(Piece::Words(Words {
+                    message,
+                    before,
+                    text: text.to_owned(),
+                    heard: 0,
+                }));
+            }
+        }
+        match (&mut self.last_message, message) {
+            (_, None) => {}
+            (Some((last, said)), Some(message)) if *last == message => said.push_str(text),
+            (last, Some(message)) => *last = Some((message, text.to_owned())),
         }
     }
 
@@ -123,10 +141,11 @@ impl Playback {
         let pieces = std::mem::take(&mut self.pieces);
         let mut cuts: Vec<Cut> = Vec::new();
         for piece in pieces {
-            if let Piece::Words(Words { message: Some(message), text, heard }) = &piece
+            if let Piece::Words(Words { message: Some(message), before, text, heard }) = &piece
                 && !piece.is_heard()
+                && cuts.last().is_none_or(|cut| cut.message != *message)
             {
-                cuts.push(Cut { message: *message, heard: text[..*heard].to_owned() });
+                cuts.push(Cut { message: *message, heard: format!("{before}{}", &text[..*heard]) });
             }
         }
         cuts
@@ -293,6 +312,27 @@ mod tests {
         playback.push_recording();
         assert_eq!(playback.interrupted(""), [cut(2, "That")]);
         assert!(playback.is_idle(), "the carrier drops recordings too");
+    }
+
+    #[test]
+    fn a_message_that_something_came_between_is_cut_as_a_whole() {
+        let with_a_filler = || {
+            let mut playback = Playback::default();
+            playback.push(Some(1), "We have ");
+            playback.push(None, "One moment.");
+            playback.push(Some(1), "three left.");
+            playback
+        };
+        let cut = |heard: &str| vec![Cut { message: 1, heard: heard.to_owned() }];
+        let mut playback = with_a_filler();
+        playback.played("We have");
+        playback.played("One moment.");
+        assert_eq!(playback.interrupted("three"), cut("We have three"));
+        let mut playback = with_a_filler();
+        assert_eq!(playback.interrupted("We"), cut("We"));
+        let mut playback = with_a_filler();
+        playback.played("We have");
+        assert_eq!(playback.interrupted("One"), cut("We have "));
     }
 
     #[test]

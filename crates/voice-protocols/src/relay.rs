@@ -4,9 +4,11 @@
 //! [`crate::twiml`]).
 
 mod frame;
+mod handoff;
 mod inbound;
 mod outbound;
 
+pub use handoff::{Handoff, LIVE_AGENT_HANDOFF};
 pub use inbound::{Dtmf, ErrorReport, Inbound, Info, Interrupt, Prompt, Setup};
 pub use outbound::{Interruptible, Outbound, Play, Text};
 

@@ -1,4 +1,5 @@
-//! The record's `handoff`: where people are, by the names that the model chooses among.
+//! The record's `handoff`: where people are, by the names that the model chooses among, and who of them takes callers whom
+//! the agent cannot serve.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use voice_core::use_case::{
     DEFAULT_TARGET, DEFAULT_TIMEOUT, Destination, Dial, HandoffTarget, HandoffTargets, IfUnanswered, Party,
+    Rescue,
 };
 use voice_protocols::webhook::is_e164;
 
@@ -17,22 +19,47 @@ const PLACES: [&str; 5] = ["phone", "sip", "queue", "workflow", "url"];
 /// They mean something only when somebody is dialled.
 const OF_A_DIAL: [&str; 4] = ["warm", "music", "callerId", "timeoutSeconds"];
 const OF_ANY: [&str; 2] = ["announcement", "ifUnanswered"];
+/// Beside one target or several: names of targets.
+const OF_RESCUES: [&str; 2] = ["whenModelFails", "whenBusy"];
 const LONGEST_NAME: usize = 64;
 
-/// Reads `handoff`: a number or SIP address alone, one target, or `targets` by name.
-pub(super) fn read(record: &Section<'_>, report: &mut Report) -> HandoffTargets {
+/// Reads `handoff`: a number or SIP address alone, one target, or `targets` by name; and the rescues among them.
+pub(super) fn read(record: &Section<'_>, report: &mut Report) -> (HandoffTargets, Rescue) {
     let Some(value) = record.value("handoff") else {
-        return BTreeMap::new();
+        return Default::default();
     };
+    let targets = read_targets(record, value, report);
+    let rescue = if value.is_object() { read_rescue(record, &targets, report) } else { Rescue::default() };
+    (targets, rescue)
+}
+
+fn read_rescue(record: &Section<'_>, targets: &HandoffTargets, report: &mut Report) -> Rescue {
+    let Some(section) = record.section("handoff", report) else {
+        return Rescue::default();
+    };
+    let [model_fails, busy] = OF_RESCUES.map(|field| {
+        let name = section.filled_text(field, report)?;
+        if targets.contains_key(name) {
+            return Some(name.to_owned());
+        }
+        let names: Vec<&str> = targets.keys().map(String::as_str).collect();
+        let problem = format!("must be the name of a target: {}, not {name:?}", names.join(", "));
+        report.error(section.path_of(field), problem);
+        None
+    });
+    Rescue { model_fails, busy }
+}
+
+fn read_targets(record: &Section<'_>, value: &Value, report: &mut Report) -> HandoffTargets {
     let targets = value.get("targets").filter(|targets| !targets.is_null());
     if targets.is_none() {
-        let target = read_target(value, record.path_of("handoff"), report);
+        let target = read_target(value, record.path_of("handoff"), &OF_RESCUES, report);
         return target.map(|target| (DEFAULT_TARGET.to_owned(), target)).into_iter().collect();
     }
     let Some(section) = record.section("handoff", report) else {
         return BTreeMap::new();
     };
-    section.warn_of_unknown(&["targets"], report);
+    section.warn_of_unknown(&[["targets"].as_slice(), &OF_RESCUES].concat(), report);
     let Some(named) = section.section("targets", report) else {
         return BTreeMap::new();
     };
@@ -41,14 +68,15 @@ pub(super) fn read(record: &Section<'_>, report: &mut Report) -> HandoffTargets 
         let path = named.path_of(name);
         if name.trim().is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
             report.error(path, format!("must have a name of 1 to {LONGEST_NAME} bytes"));
-        } else if let Some(target) = read_target(value, path, report) {
+        } else if let Some(target) = read_target(value, path, &[], report) {
             targets.insert(name.to_owned(), target);
         }
     }
     targets
 }
 
-fn read_target(value: &Value, path: String, report: &mut Report) -> Option<HandoffTarget> {
+/// Reads one target, beside which `others` may stand.
+fn read_target(value: &Value, path: String, others: &[&str], report: &mut Report) -> Option<HandoffTarget> {
     if let Value::String(text) = value {
         let Some(party) = party(text) else {
             report.error(path, "must be a number in E.164 form, such as +14155550100, or a SIP address");
@@ -63,7 +91,7 @@ fn read_target(value: &Value, path: String, report: &mut Report) -> Option<Hando
         return None;
     }
     let target = Section::of(value, path, report)?;
-    target.warn_of_unknown(&[PLACES.as_slice(), &OF_A_DIAL, &OF_ANY].concat(), report);
+    target.warn_of_unknown(&[PLACES.as_slice(), &OF_A_DIAL, &OF_ANY, others].concat(), report);
     let announcement = target.filled_text("announcement", report).map(str::to_owned);
     let if_unanswered = read_if_unanswered(&target, report);
     let to = read_destination(&target, report)?;
@@ -175,7 +203,7 @@ mod tests {
     fn read_one(handoff: &Value) -> HandoffTarget {
         let record = json!({ "handoff": handoff });
         let mut report = Report::default();
-        let mut targets = read(&Section::root(record.as_object().unwrap()), &mut report);
+        let (mut targets, _) = read(&Section::root(record.as_object().unwrap()), &mut report);
         assert!(report.errors.is_empty() && report.warnings.is_empty(), "{report:?}");
         assert_eq!(targets.len(), 1);
         targets.remove(DEFAULT_TARGET).unwrap()
@@ -229,7 +257,33 @@ mod tests {
         let record = json!({"handoff": {"targets": {
             "default": "+14155550100", "billing": {"sip": "billing@example.com"},
         }}});
-        let targets = read(&Section::root(record.as_object().unwrap()), &mut Report::default());
+        let (targets, rescue) = read(&Section::root(record.as_object().unwrap()), &mut Report::default());
         assert_eq!(targets.keys().collect::<Vec<_>>(), ["billing", "default"]);
+        assert_eq!(rescue, Rescue::default());
+    }
+
+    #[test]
+    fn a_rescue_is_one_of_the_targets() {
+        let read = |handoff: Value| {
+            let (record, mut report) = (json!({ "handoff": handoff }), Report::default());
+            let (_, rescue) = read(&Section::root(record.as_object().unwrap()), &mut report);
+            let problems = report.errors.iter().chain(&report.warnings).map(ToString::to_string);
+            (rescue, problems.collect::<Vec<_>>())
+        };
+        let named = |model_fails: Option<&str>, busy: Option<&str>| Rescue {
+            model_fails: model_fails.map(str::to_owned),
+            busy: busy.map(str::to_owned),
+        };
+        let one = json!({ "phone": "+14155550100", "whenModelFails": "default" });
+        assert_eq!(read(one), (named(Some("default"), None), vec![]));
+        let several = json!({
+            "whenModelFails": "desk", "whenBusy": "queue",
+            "targets": { "desk": "+14155550100", "queue": { "queue": "support" } },
+        });
+        assert_eq!(read(several), (named(Some("desk"), Some("queue")), vec![]));
+        let unknown = json!({ "phone": "+14155550100", "whenBusy": "desk" });
+        let (rescue, problems) = read(unknown);
+        assert_eq!(rescue, Rescue::default());
+        assert!(problems[0].contains("handoff.whenBusy") && problems[0].contains("default"), "{problems:?}");
     }
 }

@@ -11,6 +11,7 @@ pub(super) fn read(section: &Section<'_>, otherwise: &Sentences, report: &mut Re
     let mut sentences = otherwise.clone();
     let Sentences {
         failure,
+        rescue,
         busy,
         waiting,
         goodbye,
@@ -28,6 +29,7 @@ pub(super) fn read(section: &Section<'_>, otherwise: &Sentences, report: &mut Re
     } = &mut sentences;
     let always_said = [
         ("failure", failure),
+        ("rescue", rescue),
         ("busy", busy),
         ("waiting", waiting),
         ("goodbye", goodbye),
@@ -83,6 +85,7 @@ mod tests {
     fn every_sentence_has_its_own_name() {
         let names = [
             "failure",
+            "rescue",
             "busy",
             "waiting",
             "goodbye",
@@ -104,6 +107,7 @@ mod tests {
         let text = |name: &str| name.to_owned();
         let expected = Sentences {
             failure: text("failure"),
+            rescue: text("rescue"),
             busy: text("busy"),
             waiting: text("waiting"),
             goodbye: text("goodbye"),

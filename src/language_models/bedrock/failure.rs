@@ -1,4 +1,4 @@
-//! What a failed request to Bedrock means: its kind, and whether asking the same model again may help.
+//! What a failed request to Bedrock means: its kind, what may help, and whether it speaks against the model.
 
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
@@ -9,38 +9,87 @@ use crate::telemetry::causes;
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) kind: ModelFailureKind,
-    pub(super) worth_repeating: bool,
+    pub(super) remedy: Remedy,
+    /// Whether other requests to the same model are likely to fail as well.
+    pub(super) blames_model: bool,
     /// For the log; never the words of the call.
     pub(super) detail: String,
 }
 
+/// What may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    AskAgain,
+    /// Asking again with new credentials; a clock that is wrong was put right by the SDK when it read the refusal.
+    NewCredentials,
+    AnotherModel,
+}
+
+/// Codes with which AWS refuses credentials or signatures, whoever is asked for what.
+const OF_CREDENTIALS: [&str; 10] = [
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignatureException",
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "MissingAuthenticationTokenException",
+];
+/// How Bedrock says, as if the request were wrong, that the model cannot be asked under this name in this region.
+const OF_THE_MODEL: [&str; 3] =
+    ["on-demand throughput", "model identifier is invalid", "reached the end of its life"];
+
 impl Failure {
+    /// The request itself is wrong, as far as is known.
     pub(super) fn refused(detail: impl Into<String>) -> Self {
-        Self { kind: ModelFailureKind::Refused, worth_repeating: false, detail: detail.into() }
+        Self {
+            kind: ModelFailureKind::Refused,
+            remedy: Remedy::AnotherModel,
+            blames_model: false,
+            detail: detail.into(),
+        }
     }
 
-    pub(super) fn timed_out(detail: &str) -> Self {
-        Self { kind: ModelFailureKind::TimedOut, worth_repeating: true, detail: detail.to_owned() }
+    pub(super) fn timed_out(detail: impl Into<String>) -> Self {
+        Self::passing(ModelFailureKind::TimedOut, detail)
     }
 
-    pub(super) fn broken(detail: &str) -> Self {
-        Self { kind: ModelFailureKind::Broken, worth_repeating: true, detail: detail.to_owned() }
+    pub(super) fn broken(detail: impl Into<String>) -> Self {
+        Self::passing(ModelFailureKind::Broken, detail)
+    }
+
+    fn passing(kind: ModelFailureKind, detail: impl Into<String>) -> Self {
+        Self { kind, remedy: Remedy::AskAgain, blames_model: true, detail: detail.into() }
     }
 
     /// What the vendor's code means. Its message says why, and may repeat what the request held in quotes.
     fn of_code(code: &str, message: &str) -> Self {
-        let (kind, worth_repeating) = match code {
+        let detail = format!("{code}: {}", without_quotes(message));
+        match code {
             "ThrottlingException" | "ModelNotReadyException" | "ServiceQuotaExceededException" => {
-                (ModelFailureKind::Throttled, true)
+                Self::passing(ModelFailureKind::Throttled, detail)
             }
             "ServiceUnavailableException" | "InternalServerException" => {
-                (ModelFailureKind::Unavailable, true)
+                Self::passing(ModelFailureKind::Unavailable, detail)
             }
-            "ModelTimeoutException" => (ModelFailureKind::TimedOut, true),
-            "ModelErrorException" | "ModelStreamErrorException" => (ModelFailureKind::Broken, true),
-            _ => (ModelFailureKind::Refused, false),
-        };
-        Self { kind, worth_repeating, detail: format!("{code}: {}", without_quotes(message)) }
+            "ModelTimeoutException" => Self::timed_out(detail),
+            "ModelErrorException" | "ModelStreamErrorException" => Self::broken(detail),
+            // Access is granted and models exist by model and region.
+            "AccessDeniedException" | "ResourceNotFoundException" => {
+                Self { blames_model: true, ..Self::refused(detail) }
+            }
+            "ValidationException" => {
+                let blames_model = OF_THE_MODEL.iter().any(|words| message.contains(words));
+                Self { blames_model, ..Self::refused(detail) }
+            }
+            code if OF_CREDENTIALS.contains(&code) => {
+                Self { remedy: Remedy::NewCredentials, ..Self::refused(detail) }
+            }
+            _ => Self::refused(detail),
+        }
     }
 }
 
@@ -56,11 +105,11 @@ where
             Failure::of_code(error.code().unwrap_or("unknown"), error.message().unwrap_or_default())
         }
         SdkError::ConstructionFailure(_) => Failure::refused(without_quotes(&causes(error).to_string())),
-        _ => Failure {
-            kind: ModelFailureKind::Unavailable,
-            worth_repeating: true,
-            detail: without_quotes(&causes(error).to_string()),
-        },
+        SdkError::TimeoutError(_) => Failure::timed_out(causes(error).to_string()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Failure::timed_out(causes(error).to_string())
+        }
+        _ => Failure::passing(ModelFailureKind::Unavailable, without_quotes(&causes(error).to_string())),
     }
 }
 
@@ -105,19 +154,30 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_repeated_and_what_is_wrong_is_not() {
-        for (code, kind, worth_repeating) in [
-            ("ThrottlingException", ModelFailureKind::Throttled, true),
-            ("ModelNotReadyException", ModelFailureKind::Throttled, true),
-            ("ServiceUnavailableException", ModelFailureKind::Unavailable, true),
-            ("ModelStreamErrorException", ModelFailureKind::Broken, true),
-            ("ModelTimeoutException", ModelFailureKind::TimedOut, true),
-            ("ValidationException", ModelFailureKind::Refused, false),
-            ("AccessDeniedException", ModelFailureKind::Refused, false),
-            ("SomethingNew", ModelFailureKind::Refused, false),
+    fn every_code_has_its_kind_its_remedy_and_its_blame() {
+        use ModelFailureKind::{Broken, Refused, Throttled, TimedOut, Unavailable};
+        use Remedy::{AnotherModel, AskAgain, NewCredentials};
+        for (code, message, expected) in [
+            ("ThrottlingException", "", (Throttled, AskAgain, true)),
+            ("ModelNotReadyException", "", (Throttled, AskAgain, true)),
+            ("ServiceUnavailableException", "", (Unavailable, AskAgain, true)),
+            ("ModelStreamErrorException", "", (Broken, AskAgain, true)),
+            ("ModelTimeoutException", "", (TimedOut, AskAgain, true)),
+            ("AccessDeniedException", "", (Refused, AnotherModel, true)),
+            ("ResourceNotFoundException", "", (Refused, AnotherModel, true)),
+            ("ValidationException", "Malformed input request", (Refused, AnotherModel, false)),
+            (
+                "ValidationException",
+                "Invocation of model ID x with on-demand throughput isn't supported.",
+                (Refused, AnotherModel, true),
+            ),
+            ("ExpiredTokenException", "", (Refused, NewCredentials, false)),
+            ("UnrecognizedClientException", "", (Refused, NewCredentials, false)),
+            ("InvalidSignatureException", "Signature expired", (Refused, NewCredentials, false)),
+            ("SomethingNew", "", (Refused, AnotherModel, false)),
         ] {
-            let failure = Failure::of_code(code, "message");
-            assert_eq!((failure.kind, failure.worth_repeating), (kind, worth_repeating), "{code}");
+            let failure = Failure::of_code(code, message);
+            assert_eq!((failure.kind, failure.remedy, failure.blames_model), expected, "{code}: {message}");
         }
     }
 }

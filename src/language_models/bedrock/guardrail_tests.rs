@@ -15,7 +15,7 @@ use voice_core::ports::{
 use voice_core::private::Private;
 use voice_core::use_case::{Guardrail, Language, Sentences, UseCase};
 
-use super::{Bedrock, ClientSettings, Deadlines, clients};
+use super::{Bedrock, BedrockParts, ClientSettings, Clients, Deadlines};
 use crate::metrics::Metrics;
 
 const MESSAGE: &str = "Sorry, the model cannot answer this question.";
@@ -71,7 +71,13 @@ async fn go_on(stand_in: &BedrockStandIn, use_case: UseCase, history: &[Message]
         .endpoint_url(stand_in.endpoint())
         .build();
     let deadlines = Deadlines { first_token: DEADLINE, next_token: DEADLINE };
-    let bedrock = Bedrock::new(clients(&config, ClientSettings::default()), deadlines, Metrics::default());
+    let bedrock = Bedrock::new(BedrockParts {
+        clients: Clients::new(&config, ClientSettings::default()),
+        deadlines,
+        hedge_after: None,
+        default_model: None,
+        metrics: Metrics::default(),
+    });
     let mut stream = bedrock.generate(request(use_case, history));
     let (mut texts, mut tools) = (Vec::new(), 0);
     let completion = loop {

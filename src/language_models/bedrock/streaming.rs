@@ -13,7 +13,6 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use voice_core::ports::{Blocked, ModelEvent, Usage};
 use voice_core::speech_filter::SpeechFilter;
 
-use super::Deadlines;
 use super::events::{Account, Blocks, Part};
 use super::failure::{self, Failure};
 use super::guardrail::{self, LookBehind};
@@ -27,6 +26,7 @@ pub(super) struct Streaming {
     output: ConverseStreamOutput,
     blocks: Blocks,
     pace: Pace,
+    waits: Waits,
     /// What was read before there was a word to speak; none once there was.
     held: Option<Held>,
     /// Only where the use case speaks for its guardrail.
@@ -38,12 +38,21 @@ pub(super) struct Streaming {
 /// What comes out of the SDK's stream: an event, the end, or an error.
 type Received = Result<Option<StreamEvent>, SdkError<ConverseStreamOutputError, RawMessage>>;
 
+/// How long a stream may keep a caller waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// When the model must be at work.
+    pub(super) first_token: Instant,
+    /// When there must be something to say or to do.
+    pub(super) answer: Instant,
+    pub(super) next_token: Duration,
+}
+
 /// Which deadline counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
     /// The request was sent, and nothing has come.
-    Waiting {
-        since: Instant,
-    },
+    Waiting,
     Flowing,
 }
 
@@ -61,22 +70,16 @@ pub(super) enum Progress {
 
 impl Streaming {
     /// With a `look_behind`, a guardrail's message is not passed on as if it were the model's.
-    pub(super) fn new(
-        output: ConverseStreamOutput,
-        asked_at: Instant,
-        first_token: Duration,
-        look_behind: Option<LookBehind>,
-    ) -> Self {
-        let pace = Pace::Waiting { since: asked_at };
-        let timer = Box::pin(sleep_until(asked_at + first_token));
+    pub(super) fn new(output: ConverseStreamOutput, waits: Waits, look_behind: Option<LookBehind>) -> Self {
         Self {
             output,
             blocks: Blocks::default(),
-            pace,
+            pace: Pace::Waiting,
+            waits,
             held: Some(Held::default()),
             look_behind,
             stop_reason: None,
-            timer,
+            timer: Box::pin(sleep_until(waits.first_token)),
         }
     }
 
@@ -85,18 +88,20 @@ impl Streaming {
         self.held.is_none()
     }
 
+    /// Whether there is something to say, or a complete call of a tool.
+    pub(super) fn has_answered(&self) -> bool {
+        let is_call = |event: &ModelEvent| matches!(event, ModelEvent::ToolCall { .. });
+        self.held.as_ref().is_none_or(|held| held.events.iter().any(is_call))
+    }
+
+    /// Whether the model has shown that it is at work.
+    pub(super) fn is_flowing(&self) -> bool {
+        self.pace == Pace::Flowing
+    }
+
     /// Reads one event; what can go on is appended to `ready`.
-    pub(super) async fn read(
-        &mut self,
-        deadlines: Deadlines,
-        ready: &mut VecDeque<ModelEvent>,
-    ) -> Result<Progress, Failure> {
-        let deadline = match (&self.stop_reason, &self.pace) {
-            (Some(_), _) => Instant::now() + USAGE_FOLLOWS,
-            (None, Pace::Waiting { since }) => *since + deadlines.first_token,
-            (None, Pace::Flowing) => Instant::now() + deadlines.next_token,
-        };
-        let event = match self.receive(deadline).await {
+    pub(super) async fn read(&mut self, ready: &mut VecDeque<ModelEvent>) -> Result<Progress, Failure> {
+        let event = match self.receive(self.deadline()).await {
             Some(received) => received.map_err(|error| failure::of_stream_error(&error)),
             None => Err(Failure::timed_out("a pause in the stream")),
         };
@@ -129,6 +134,16 @@ impl Streaming {
             }
         }
         Ok(Progress::Going)
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        match (&self.stop_reason, self.pace) {
+            (Some(_), _) => now + USAGE_FOLLOWS,
+            (None, Pace::Waiting) => self.waits.first_token,
+            (None, Pace::Flowing) if self.has_answered() => now + self.waits.next_token,
+            (None, Pace::Flowing) => self.waits.answer.min(now + self.waits.next_token),
+        }
     }
 
     /// Receives an event, or nothing when the deadline passes. The timer is moved only when it has fired too early:

@@ -83,7 +83,12 @@ where
     }
 
     fn end(&mut self, reason: EndReason) {
-        self.outgoing.extend(end_to_wire(&reason));
+        let (call_sid, use_case) = (&self.call.context.call_sid, &self.call.use_case.name);
+        self.outgoing.extend(end_to_wire(&reason, call_sid, use_case));
+        if let EndReason::Rescued { target } = &reason {
+            self.ports.metrics.count(Counter::RescuedByHandoff);
+            info!(call.sid = %call_sid, use_case = %use_case, %target, "no model answered, so the call goes to a person");
+        }
         self.ended = Some(reason);
     }
 

@@ -201,6 +201,7 @@ where
                     EndReason::CallerHungUp => Ending::CallerLeft,
                     EndReason::AgentEnded { .. }
                     | EndReason::HandedOff { .. }
+                    | EndReason::Rescued { .. }
                     | EndReason::CallerSilent
                     | EndReason::TimeUp
                     | EndReason::BudgetSpent => Ending::AgentEnded,

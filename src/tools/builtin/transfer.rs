@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 use voice_core::ports::{Effect, ToolRequest};
 use voice_core::use_case::{DEFAULT_TARGET, HandoffTargets};
+use voice_protocols::relay::Handoff;
 
 use super::{listed, outgoing_text};
 use crate::metrics::{Counter, Metrics};
@@ -30,15 +31,14 @@ pub(super) fn to_human(metrics: &Metrics, request: &ToolRequest) -> Handled {
         metrics.count(Counter::TransfersRefused);
         warn!(call.sid = %request.call.call_sid, use_case = %request.use_case.name, tool = %request.tool.name, "a transfer to a target that is not listed was refused");
     })?;
-    let handoff_data = json!({
-        "reasonCode": "live-agent-handoff",
-        "reason": outgoing_text(request, "reason", LONGEST_REASON).unwrap_or_default(),
-        "conversationSummary": outgoing_text(request, "summary", LONGEST_SUMMARY).unwrap_or_default(),
-        "target": target,
-        "callSid": request.call.call_sid,
-        "useCase": request.use_case.name,
-    });
-    let effect = Effect::HandOff { handoff_data: handoff_data.to_string() };
+    let handoff = Handoff {
+        target,
+        reason: &outgoing_text(request, "reason", LONGEST_REASON).unwrap_or_default(),
+        summary: &outgoing_text(request, "summary", LONGEST_SUMMARY).unwrap_or_default(),
+        call_sid: &request.call.call_sid,
+        use_case: &request.use_case.name,
+    };
+    let effect = Effect::HandOff { handoff_data: handoff.to_json() };
     Ok(Answer::with(json!({ "transferring": true, "target": target }), effect))
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
@@ -10,6 +9,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -18,6 +18,7 @@ use super::exchange::Exchange;
 use super::plan::{Cue, plan};
 use super::request::ConverseRequest;
 use super::stand_in::Shared;
+use super::usage::usage;
 use super::{STAND_IN_HEADER, converse, performance, rules};
 
 /// Larger than any conversation by telephone, small enough for a laptop.
@@ -25,11 +26,12 @@ const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// The two Converse operations.
+/// The two Converse operations, and the counting of tokens.
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/model/{model}/converse-stream", post(converse_stream))
         .route("/model/{model}/converse", post(converse))
+        .route("/model/{model}/count-tokens", post(count_tokens))
         .fallback(unknown_operation)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(map_response(say_that_it_is_a_stand_in))
@@ -61,6 +63,15 @@ async fn converse(State(shared): State<Arc<Shared>>, Path(model): Path<String>, 
         Ok(accepted) => converse::perform(accepted).await,
         Err(refused) => refused,
     }
+}
+
+/// Counts the tokens of a conversation, which asks no model.
+async fn count_tokens(State(shared): State<Arc<Shared>>, Path(model): Path<String>, body: Bytes) -> Response {
+    let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    let request = ConverseRequest::new(model, body["input"]["converse"].clone());
+    let tokens = usage(&request, 0)["inputTokens"].clone();
+    shared.counts.send_modify(|counts| *counts += 1);
+    Json(json!({ "inputTokens": tokens })).into_response()
 }
 
 /// Reads and checks a request and decides on the answer. The error is the response to send instead.
@@ -117,7 +128,11 @@ fn error_response(status: u16, error: &str, message: &str) -> Response {
 }
 
 async fn unknown_operation() -> Response {
-    error_response(404, "UnknownOperationException", "The stand-in serves Converse and ConverseStream only.")
+    error_response(
+        404,
+        "UnknownOperationException",
+        "The stand-in serves Converse, ConverseStream and CountTokens only.",
+    )
 }
 
 async fn say_that_it_is_a_stand_in(mut response: Response) -> Response {

@@ -1,12 +1,14 @@
 //! The handle of the Bedrock stand-in: starting, scripting, watching and stopping it. Not what it serves.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +41,10 @@ pub(super) struct Shared {
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) records: Records,
     pub(super) closing: CancellationToken,
+    /// Connections that were ever opened.
+    connections: AtomicU64,
+    /// Requests to count tokens.
+    pub(super) counts: watch::Sender<u64>,
 }
 
 impl BedrockStandIn {
@@ -59,6 +65,8 @@ impl BedrockStandIn {
             observer,
             records: Records::default(),
             closing: CancellationToken::new(),
+            connections: AtomicU64::default(),
+            counts: watch::Sender::new(0),
         });
         let tasks = TaskTracker::new();
         tasks.spawn(serve(listener, Arc::clone(&shared)));
@@ -108,6 +116,23 @@ impl BedrockStandIn {
         Ok(self.shared.records.wait_for(number as u64, within, settled).await?.outcome)
     }
 
+    /// How many connections were opened so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Waits until tokens were counted so many times. These requests are not among [`requests`](Self::requests): no model
+    /// is asked.
+    ///
+    /// # Errors
+    /// When that takes longer than `within`.
+    pub async fn wait_for_counts(&self, number: u64, within: Duration) -> anyhow::Result<()> {
+        let mut counts = self.shared.counts.subscribe();
+        let counted = tokio::time::timeout(within, counts.wait_for(|counts| *counts >= number)).await;
+        counted.with_context(|| format!("tokens were not counted {number} times within {within:?}"))??;
+        Ok(())
+    }
+
     /// Stops listening, cuts the answers that are on their way, and waits for the connections to end.
     pub async fn shutdown(&self) {
         self.shared.closing.cancel();
@@ -134,9 +159,10 @@ impl Shared {
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let closing = shared.closing.clone();
+    let (closing, accepted) = (shared.closing.clone(), Arc::clone(&shared));
     // Nagle's algorithm would hold small frames back for tens of milliseconds.
-    let listener = listener.tap_io(|stream| {
+    let listener = listener.tap_io(move |stream| {
+        accepted.connections.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }

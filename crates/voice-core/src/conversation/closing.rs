@@ -43,9 +43,14 @@ impl Conversation {
         self.stop_generation(actions);
         self.end_talk_cycle(actions);
         self.abandon_tools(actions);
+        self.say_aside(now, sentence, actions);
+        self.end_when_heard(now, reason);
+    }
+
+    /// The last words were said; the call ends once they were heard.
+    pub(super) fn end_when_heard(&mut self, now: Instant, reason: EndReason) {
         self.keypad = Keypad::Clear;
         self.interrupted_at = None;
-        self.say_aside(now, sentence, actions);
         self.phase = Phase::Closing(Closing { reason, release: self.when_heard(now) });
     }
 

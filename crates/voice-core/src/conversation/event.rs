@@ -124,6 +124,10 @@ pub enum EndReason {
     HandedOff {
         handoff_data: String,
     },
+    /// No model answered, and the call goes to this target of the use case.
+    Rescued {
+        target: String,
+    },
     /// The caller fell silent.
     CallerSilent,
     /// The call lasted as long as it may.

@@ -1,7 +1,9 @@
 //! The one live generation: its words, its tool calls, and how it ends.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::patience::Patience;
+use super::rescue::Rescuers;
 use super::{Action, Arguments, Conversation, EndReason, Phase};
 use crate::history::Sequence;
 use crate::message::{GenerationId, ToolCall, ToolCallId};
@@ -15,28 +17,28 @@ pub(super) struct Generation {
     /// How often tools have run since the caller last spoke.
     round: u32,
     filter: SpeechFilter,
-    /// When the caller is told to wait, if the model has not said a word by then.
-    filler: Option<Instant>,
+    patience: Patience,
     /// The agent's message, once it has a word.
     message: Option<Sequence>,
     tool_calls: Vec<(ToolCall, Arguments)>,
 }
 
-/// Silence of a model that a caller bears without a word.
-const MODEL_SILENCE: Duration = Duration::from_millis(3500);
 /// What Bedrock takes as the name of a tool or the id of a call.
 const LONGEST_NAME: usize = 64;
 /// After this many rounds of tools in one turn no more are run: the model is told to answer.
 pub(super) const MAX_TOOL_ROUNDS: u32 = 8;
 
 impl Generation {
-    pub(super) const fn filler_due(&self) -> Option<Instant> {
-        self.filler
+    pub(super) const fn id(&self) -> GenerationId {
+        self.id
     }
 
-    /// Whether the caller is to be told to wait, which is said once.
-    pub(super) fn take_filler(&mut self, now: Instant) -> bool {
-        self.filler.take_if(|due| *due <= now).is_some()
+    pub(super) const fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    pub(super) const fn patience_mut(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 }
 
@@ -52,7 +54,7 @@ impl Conversation {
             id,
             round,
             filter: SpeechFilter::default(),
-            filler: Some(now + MODEL_SILENCE),
+            patience: Patience::new(now),
             message: None,
             tool_calls: Vec::new(),
         });
@@ -94,7 +96,7 @@ impl Conversation {
         if text.is_empty() {
             return;
         }
-        live.filler = None;
+        live.patience.renew(now);
         let message = *live.message.get_or_insert_with(|| self.history.open_agent());
         self.history.append_agent(&text);
         self.say(now, Some(message), text, actions);
@@ -134,6 +136,7 @@ impl Conversation {
             Phase::Generating(live) if live.id == id => live.filter.finish(),
             _ => return,
         };
+        self.rescuers = Rescuers::Unasked;
         self.limits.count_tokens(tokens);
         if let Some(blocked) = blocked {
             if blocked == Blocked::Input {
@@ -163,19 +166,13 @@ impl Conversation {
         self.run_tools(now, generation.id, generation.round, calls, actions);
     }
 
-    pub(super) fn generation_failed(&mut self, now: Instant, id: GenerationId, actions: &mut Vec<Action>) {
-        if matches!(&self.phase, Phase::Generating(live) if live.id == id) {
-            self.apologise(now, actions);
-        }
-    }
-
     /// The model did not answer: the caller hears a sentence instead.
-    fn apologise(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn apologise(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.answer_instead(now, self.sentences().failure.clone(), actions);
     }
 
     /// Ends the agent's message with a sentence that the model did not write. Its tool calls are forgotten.
-    fn answer_instead(&mut self, now: Instant, sentence: String, actions: &mut Vec<Action>) {
+    pub(super) fn answer_instead(&mut self, now: Instant, sentence: String, actions: &mut Vec<Action>) {
         let open = match std::mem::replace(&mut self.phase, Phase::Listening) {
             Phase::Generating(generation) => generation.message,
             _ => None,

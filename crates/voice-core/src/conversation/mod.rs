@@ -10,6 +10,8 @@ mod generation;
 mod keypad;
 mod language;
 mod limits;
+mod patience;
+mod rescue;
 mod silence;
 mod tool_runs;
 mod voice;
@@ -24,6 +26,8 @@ mod language_tests;
 mod limits_tests;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod rescue_tests;
 #[cfg(test)]
 mod silence_tests;
 #[cfg(test)]
@@ -45,6 +49,7 @@ use generation::Generation;
 use keypad::Keypad;
 use language::Tongue;
 use limits::Limits;
+use rescue::Rescuers;
 use silence::Quiet;
 pub use tool_runs::TOOL_OVERTIME;
 use tool_runs::ToolRuns;
@@ -65,6 +70,7 @@ pub struct Conversation {
     interrupted_at: Option<Instant>,
     /// The caller has proved who they are.
     verified: bool,
+    rescuers: Rescuers,
 }
 
 /// How a session finds its caller.
@@ -154,6 +160,7 @@ impl Conversation {
             next_generation,
             interrupted_at: None,
             verified: background.verified,
+            rescuers: Rescuers::default(),
         }
     }
 
@@ -164,6 +171,7 @@ impl Conversation {
             return;
         }
         self.begin_limits(now, &opening);
+        self.rescuers = Rescuers::from(&opening);
         self.voice.begin(now);
         self.resume_language(actions);
         if !self.end_in_time(now, actions) {
@@ -196,7 +204,7 @@ impl Conversation {
     pub fn next_deadline(&self) -> Option<Instant> {
         let phase = match &self.phase {
             Phase::RunningTools(runs) => runs.next_deadline(),
-            Phase::Generating(generation) => generation.filler_due(),
+            Phase::Generating(generation) => Some(generation.patience().ends()),
             Phase::Listening => self.unanswered_until(),
             Phase::Closing(closing) => return Some(closing.release()),
             Phase::Ended => return None,
@@ -326,12 +334,8 @@ impl Conversation {
 
     /// Nobody has said anything for too long, and it is the agent's turn.
     fn break_silence(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        match &mut self.phase {
-            Phase::Generating(generation) => {
-                if generation.take_filler(now) {
-                    self.say_aside(now, self.sentences().waiting.clone(), actions);
-                }
-            }
+        match self.phase {
+            Phase::Generating(_) => self.break_models_silence(now, actions),
             Phase::Listening => {
                 if self.unanswered_until().is_some_and(|until| until <= now) {
                     self.generate(now, 0, actions);

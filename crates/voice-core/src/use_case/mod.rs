@@ -171,6 +171,8 @@ pub enum KeypadHandler {
 pub struct Sentences {
     /// The model could not answer.
     pub failure: String,
+    /// The model could not answer, and the caller is put through to a person.
+    pub rescue: String,
     /// There is no room for another call.
     pub busy: String,
     /// A tool is slow and has no filler of its own.
@@ -205,6 +207,8 @@ impl Default for Sentences {
     fn default() -> Self {
         Self {
             failure: "I'm sorry, I'm having trouble answering right now. Could you say that again?"
+                .to_owned(),
+            rescue: "I'm sorry, I can't help you right now. One moment, I'm putting you through to someone who can."
                 .to_owned(),
             busy: "All our lines are busy at the moment. Please call again in a few minutes.".to_owned(),
             waiting: "One moment, please.".to_owned(),

@@ -88,6 +88,7 @@ impl Debug for EndReason {
             // Data of a handoff has a summary of the call in it.
             Self::AgentEnded { .. } => "AgentEnded",
             Self::HandedOff { .. } => "HandedOff",
+            Self::Rescued { .. } => "Rescued",
             Self::CallerSilent => "CallerSilent",
             Self::TimeUp => "TimeUp",
             Self::BudgetSpent => "BudgetSpent",

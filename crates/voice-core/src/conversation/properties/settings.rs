@@ -10,7 +10,7 @@ use crate::conversation::stage::{tool, use_case};
 use crate::conversation::{Background, Opening};
 use crate::ports::{Spent, SpokenLanguage};
 use crate::use_case::{
-    Budget, Handler, KeypadHandler, Language, MaxDuration, Sentences, Silence, Tool, UseCase,
+    Budget, Handler, KeypadHandler, Language, MaxDuration, Rescue, Sentences, Silence, Tool, UseCase,
 };
 
 // What is no part of the dialogue is made of this one letter, which the model never writes.
@@ -18,6 +18,8 @@ pub(super) const ASIDE: char = 'Z';
 pub(super) const WARNING: &str = "ZZ";
 pub(super) const LIMIT: &str = "ZZZ";
 pub(super) const SILENCE_GOODBYE: &str = "ZZZZ";
+/// Part of the dialogue, as all that is said in the place of an answer.
+pub(super) const RESCUE: &str = "rescue";
 pub(super) const PROMPT: &str = "ZZZZZ";
 
 pub(super) fn settings(name: &'static str) -> impl Strategy<Value = UseCase> {
@@ -25,7 +27,8 @@ pub(super) fn settings(name: &'static str) -> impl Strategy<Value = UseCase> {
     let tools = prop::option::weighted(0.2, 0u32..5);
     let silence = prop::option::weighted(0.5, (1u64..7, 0usize..3));
     let limits = (some(0.2, 2..90), 0u64..30, some(0.1, 2..90), some(0.2, 0..300));
-    (silence, limits, tools, any::<bool>()).prop_map(move |(silence, limits, tool_runs, polyglot)| {
+    let changes = (any::<bool>(), any::<bool>());
+    (silence, limits, tools, changes).prop_map(move |(silence, limits, tool_runs, (polyglot, rescued))| {
         let (limit, warn_before, duration, tokens) = limits;
         let languages = if polyglot { vec!["es-ES", "es-US", "fr-FR"] } else { Vec::new() };
         UseCase {
@@ -39,6 +42,7 @@ pub(super) fn settings(name: &'static str) -> impl Strategy<Value = UseCase> {
                 warn_before: Duration::from_secs(warn_before),
             }),
             budget: Budget { tokens, duration: duration.map(Duration::from_secs), tool_runs },
+            rescue: Rescue { model_fails: rescued.then(|| "desk".to_owned()), busy: None },
             languages: languages.into_iter().map(language).collect(),
             ..plain()
         }
@@ -83,6 +87,7 @@ fn plain() -> UseCase {
         time_warning: WARNING.to_owned(),
         limit: LIMIT.to_owned(),
         silence_goodbye: SILENCE_GOODBYE.to_owned(),
+        rescue: RESCUE.to_owned(),
         blocked_input: Some("not that".to_owned()),
         ..Sentences::default()
     };

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::model_rules;
-use super::settings::{ASIDE, LIMIT, PROMPT, SILENCE_GOODBYE, WARNING};
+use super::settings::{ASIDE, LIMIT, PROMPT, RESCUE, SILENCE_GOODBYE, WARNING};
 use super::step::{Does, Step};
 use crate::conversation::stage::beginning;
 use crate::conversation::{Action, Background, Conversation, EndReason, Event, Opening};
@@ -328,9 +328,9 @@ impl World {
         if !text.is_empty() {
             self.last_word_said = self.now;
         }
-        if text == LIMIT || text == SILENCE_GOODBYE {
+        if [LIMIT, SILENCE_GOODBYE, RESCUE].contains(&text.trim()) {
             let by = self.now + Duration::from_secs(4) + self.playing_time();
-            self.ending = Ending::Closing { by, firm: text == LIMIT };
+            self.ending = Ending::Closing { by, firm: text != SILENCE_GOODBYE };
         }
         Ok(())
     }
@@ -379,7 +379,7 @@ impl World {
             EndReason::CallerSilent => {
                 prop_assert!(matches!(self.ending, Ending::Closing { firm: false, .. }), "said before");
             }
-            EndReason::TimeUp | EndReason::BudgetSpent => {
+            EndReason::TimeUp | EndReason::BudgetSpent | EndReason::Rescued { .. } => {
                 prop_assert!(matches!(self.ending, Ending::Closing { firm: true, .. }), "said before");
             }
         }
