@@ -87,8 +87,9 @@ impl History {
             }
             history.next = history.next.max(sequence + 1);
         }
-        history.settle_unanswered(recorded);
         history.changed.clear();
+        // What the model is about to be told of runs that nobody waits for any more is new to the journal.
+        history.settle_unanswered(recorded);
         history
     }
 
@@ -305,6 +306,19 @@ mod tests {
 
     fn shown(history: &History) -> Vec<Message> {
         history.messages().iter().map(|message| (**message).clone()).collect()
+    }
+
+    #[test]
+    fn an_outcome_that_nobody_waits_for_any_more_is_new_to_the_journal() {
+        let records = [
+            caller("Where is my order?"),
+            Message::Agent { text: String::new(), tool_calls: vec![call("a")] },
+        ];
+        let mut history = History::restore((0..).zip(records.map(Some)), &[]);
+        let changed = history.take_changes();
+        assert_eq!(changed.iter().map(|record| record.sequence).collect::<Vec<_>>(), [2]);
+        assert!(matches!(changed[0].message.as_deref(), Some(Message::Outcomes { .. })));
+        assert!(history.take_changes().is_empty());
     }
 
     #[test]
