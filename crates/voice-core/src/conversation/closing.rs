@@ -8,6 +8,7 @@ use super::{Action, Conversation, EndReason, Event, Keypad, Phase};
 #[derive(Debug)]
 pub(super) struct Closing {
     reason: EndReason,
+    sentence: String,
     /// When the call ends, although the sentence was not reported as heard.
     release: Instant,
 }
@@ -45,8 +46,8 @@ impl Conversation {
         self.abandon_tools(actions);
         self.keypad = Keypad::Clear;
         self.interrupted_at = None;
-        self.say_aside(now, sentence, actions);
-        self.phase = Phase::Closing(Closing { reason, release: self.when_heard(now) });
+        self.say_aside(now, sentence.clone(), actions);
+        self.phase = Phase::Closing(Closing { reason, sentence, release: self.when_heard(now) });
     }
 
     /// Applies an event that does not keep the call from ending.
@@ -63,6 +64,7 @@ impl Conversation {
             }
             // A caller who was thought to be gone may come back.
             Event::TokensSpent { tokens } => self.limits.count_tokens(tokens),
+            Event::Reconnected => self.close_again(now, actions),
             Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
             Event::DeadlineReached => {
                 if let Phase::Closing(closing) = &self.phase
@@ -80,6 +82,21 @@ impl Conversation {
             | Event::GenerationFinished { .. }
             | Event::GenerationFailed { .. }
             | Event::ToolFinished { .. } => {}
+        }
+    }
+
+    /// The carrier has dropped what was left of the last sentence: it is said once more.
+    fn close_again(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.voice.is_idle() {
+            return;
+        }
+        let Phase::Closing(closing) = &self.phase else { return };
+        let sentence = closing.sentence.clone();
+        self.cut_to("");
+        self.say_aside(now, sentence, actions);
+        let release = self.when_heard(now);
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.release = release;
         }
     }
 
