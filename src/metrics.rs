@@ -68,6 +68,12 @@ pub enum Counter {
     ApiUnauthorized,
     /// An MCP server could not be reached, or did not answer as the protocol wants it.
     McpFailures,
+    /// Between two turns, to another task.
+    CallsHandedOver,
+    /// A new call that came while the service was draining, and was sent to another task.
+    CallsRedirected,
+    /// The sessions of a call broke too often; the caller heard an apology.
+    ResumesRefused,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -114,6 +120,9 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::TransfersReturned, "transfers.returned"),
     (Counter::ApiUnauthorized, "api.unauthorized"),
     (Counter::McpFailures, "mcp.failures"),
+    (Counter::CallsHandedOver, "calls.handed_over"),
+    (Counter::CallsRedirected, "calls.redirected"),
+    (Counter::ResumesRefused, "resumes.refused"),
 ];
 
 impl From<ModelFailureKind> for Counter {

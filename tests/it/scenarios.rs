@@ -44,6 +44,7 @@ scenarios! {
     language_detected
     language_switch
     lost_socket
+    lost_socket_between_turns
     lost_socket_before_the_answer
     message_taken
     nothing_is_stored
@@ -54,6 +55,7 @@ scenarios! {
     outbound_machine_hangs_up
     profile_chooses_einstein
     queue
+    reconnected_line
     rental_policy_and_date
     rental_status_and_cancellation
     rental_unknown_booking
