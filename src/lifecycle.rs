@@ -103,9 +103,10 @@ impl Leaving {
         }
         info!(calls = self.calls.active(), "calls in progress are handed to another task");
         self.calls.hand_over();
-        if timeout(HANDING_OVER, self.quiet()).await.is_err() {
-            warn!(calls = self.calls.active(), "some calls came to no rest; their sockets are closed");
+        if timeout(HANDING_OVER, self.deserted()).await.is_ok() {
+            return self.go().await;
         }
+        warn!(calls = self.calls.active(), "some calls came to no rest; their sockets are closed");
         tokio::join!(self.go(), sleep(ASKING));
     }
 
@@ -124,6 +125,14 @@ impl Leaving {
         self.tasks.close();
         if timeout(AT_ONCE, self.tasks.wait()).await.is_err() {
             warn!(tasks = self.tasks.len(), "some tasks were broken off");
+        }
+    }
+
+    /// Waits until there is no call, and none comes back either.
+    async fn deserted(&self) {
+        while self.calls.active() > 0 {
+            self.quiet().await;
+            sleep(ASKING).await;
         }
     }
 

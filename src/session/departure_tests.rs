@@ -85,6 +85,20 @@ async fn who_goes_on_speaking_is_not_handed_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_that_are_being_entered_are_answered_first() {
+    let mut stage = Stage::set_up(vec![vec![text(ANSWER), finished()]], Store::default()).await;
+    for key in ["4", "1"] {
+        stage.send(&json!({ "type": "dtmf", "digit": key }).to_string()).await;
+    }
+    stage.hand_over();
+    assert_eq!(stage.next_json().await, said(ANSWER, true));
+    let asked = stage.model.histories.lock().unwrap().concat();
+    assert_eq!(asked, [Message::Caller { text: "(The caller pressed 4 1 on the keypad.)".to_owned() }]);
+    played(&stage, ANSWER).await;
+    assert_eq!(parting(&mut stage).await, "handover");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_stays_while_its_journal_cannot_be_written() {
     let store = Store::failing(vec![StoreErrorKind::Unavailable; 4]);
     let mut stage = Stage::set_up(vec![vec![text("Hello."), finished()]], store).await;

@@ -1,7 +1,7 @@
 //! A service that is told to stop while callers are talking: their calls go on elsewhere, and nobody notices.
 
 use rehearsal::bedrock::Answer;
-use rehearsal::twilio::{Call, CallEvent, CallerAct};
+use rehearsal::twilio::{Call, CallEvent};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -87,7 +87,7 @@ async fn a_tool_that_runs_is_waited_for() {
     let mut two = Two::start([use_case(DEFAULT, json!({ "tools": tools }))]).await;
     let mut call = two.call(AT_ONCE).await;
     connected(&mut call).await;
-    bedrock(&two.first).script(Answer::tool("t-1", "stock", json!({})));
+    bedrock(&two.first).script(Answer::empty().then_tool("t-1", "stock", json!({})));
     bedrock(&two.first).script(Answer::text("Three are left."));
     say(&call, "How many are left?").await;
     let (mut request, _) = timeout(SOON, tool.accept()).await.unwrap().unwrap();
@@ -112,24 +112,6 @@ async fn a_tool_that_runs_is_waited_for() {
     call.hang_up().await.unwrap();
     two.finish().await;
     every_request_was_valid(&two.first);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_are_being_entered_are_acted_on_first() {
-    let mut two = Two::start([use_case(DEFAULT, json!({}))]).await;
-    let mut call = two.call(AT_ONCE).await;
-    connected(&mut call).await;
-    bedrock(&two.first).script(Answer::text("Four one five, thank you."));
-    for key in ['4', '1'] {
-        call.act(CallerAct::Press(key)).await.unwrap();
-    }
-    two.stop_first();
-    call.act(CallerAct::Press('5')).await.unwrap();
-    assert_eq!(call.agent_turn(SOON).await.unwrap(), "Four one five, thank you.");
-    assert!(told(&two)[0].contains("4 1 5"), "{:?}", told(&two));
-    assert_eq!(moved(&mut call).await.1, "ended");
-    call.hang_up().await.unwrap();
-    two.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -268,8 +268,9 @@ where
             biased;
             () = told_to_leave => SessionInput::Leave,
             () = told_to_hand_over, if is_unasked => SessionInput::HandOver,
-            () = departure.written() => SessionInput::Written,
             frame = self.socket.next() => SessionInput::Frame(frame),
+            // Behind whatever the caller has done until now.
+            () = departure.written() => SessionInput::Written,
             event = generation => SessionInput::Model(event),
             Some((run, result)) = self.results.recv() => SessionInput::Tool(run, result),
             () = timer => SessionInput::Deadline,
