@@ -1,25 +1,52 @@
-//! From start to stop: serve, stop taking calls when told to, let calls end, then go.
+//! From start to stop: serve, stop taking calls when told to, let calls end, hand the others to another task, then go.
 
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::app::App;
 use crate::http;
+use crate::session::Calls;
 
 const BETWEEN_SUMMARIES: Duration = Duration::from_mins(1);
+/// How long a call that is to be handed over may take to come to the end of a turn. What follows is counted so that all of
+/// it, behind `DRAIN_SECONDS` as it is by default, stays below the two minutes that ECS waits at most.
+const HANDING_OVER: Duration = Duration::from_secs(20);
 /// Sessions that were told to go write their journals.
 const GOING: Duration = Duration::from_secs(15);
+/// Twilio asks what comes next within a second and a half of a session's end. It may ask this process.
+const ASKING: Duration = Duration::from_secs(2);
 /// Requests under way are answered within this time.
 const ANSWERING: Duration = Duration::from_secs(2);
+/// Who is told twice to stop takes no longer than this for each of the last two steps.
+const AT_ONCE: Duration = Duration::from_millis(400);
 
-/// Serves until `stop` is cancelled; then no new call is taken, and those in progress may end by themselves.
-pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
+/// What a service is told about its end.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Cancelled when no new calls are to be taken, and those in progress may come to their end.
+    pub gently: CancellationToken,
+    /// Cancelled when everything is to end at once.
+    pub now: CancellationToken,
+}
+
+impl From<CancellationToken> for Stop {
+    /// Nobody is in a hurry.
+    fn from(gently: CancellationToken) -> Self {
+        Self { gently, ..Self::default() }
+    }
+}
+
+/// Serves until told to stop; then no new call is taken, and those in progress may end by themselves, are handed over, or
+/// else are closed.
+pub async fn serve(listener: TcpListener, app: App, stop: impl Into<Stop>) -> std::io::Result<()> {
     let App { service, drain } = app;
+    let stop = stop.into();
     let (tasks, metrics, calls) =
         (service.ports.tasks.clone(), service.ports.metrics.clone(), service.calls.clone());
     let (draining, shutting_down) = (service.draining.clone(), service.shutting_down.clone());
@@ -31,50 +58,110 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> 
     loop {
         tokio::select! {
             result = &mut server => return result,
-            () = stop.cancelled() => break,
+            () = stop.gently.cancelled() => break,
+            () = stop.now.cancelled() => break,
             _ = summaries.tick() => info!(calls = calls.active(), tasks = tasks.len(), counters = metrics.summary(), "so far"),
         }
     }
     draining.cancel();
     info!(calls = calls.active(), "draining: no new calls are taken");
-    let quiet = async {
-        while calls.active() > 0 {
-            sleep(Duration::from_millis(100)).await;
-        }
-    };
+    let leaving = Leaving { calls, tasks, shutting_down, drain };
     tokio::select! {
         result = &mut server => return result,
-        () = quiet => {}
-        () = sleep(drain) => warn!(calls = calls.active(), "calls in progress are ended"),
+        () = leaving.gently() => {}
+        () = stop.now.cancelled() => {}
     }
-    shutting_down.cancel();
-    tasks.close();
-    // Twilio asks at once what comes after the sessions that end here, so requests are answered a little longer.
-    tokio::select! {
-        result = &mut server => return result,
-        () = tasks.wait() => {}
-        () = sleep(GOING) => warn!(tasks = tasks.len(), "some tasks did not end in time"),
+    if stop.now.is_cancelled() {
+        leaving.at_once().await;
     }
     closed.cancel();
-    if timeout(ANSWERING, &mut server).await.is_err() {
+    let answered = timeout(ANSWERING, &mut server);
+    let in_time = tokio::select! {
+        answered = answered => answered.is_ok(),
+        () = async { stop.now.cancelled().await; sleep(AT_ONCE).await } => false,
+    };
+    if !in_time {
         warn!("some requests were not answered in time");
     }
     info!(counters = metrics.summary(), "stopped");
     Ok(())
 }
 
-/// A token that is cancelled by SIGTERM or SIGINT.
-pub fn stop_signal(tasks: &tokio_util::task::TaskTracker) -> std::io::Result<CancellationToken> {
+/// What has to come to its end before the listener may.
+struct Leaving {
+    calls: Calls,
+    tasks: TaskTracker,
+    shutting_down: CancellationToken,
+    /// How long calls may go on.
+    drain: Duration,
+}
+
+impl Leaving {
+    async fn gently(&self) {
+        if timeout(self.drain, self.quiet()).await.is_ok() {
+            return self.go().await;
+        }
+        info!(calls = self.calls.active(), "calls in progress are handed to another task");
+        self.calls.hand_over();
+        if timeout(HANDING_OVER, self.deserted()).await.is_ok() {
+            return self.go().await;
+        }
+        warn!(calls = self.calls.active(), "some calls came to no rest; their sockets are closed");
+        tokio::join!(self.go(), sleep(ASKING));
+    }
+
+    /// Closes what is left, and lets the journals be written.
+    async fn go(&self) {
+        self.shutting_down.cancel();
+        self.tasks.close();
+        if timeout(GOING, self.tasks.wait()).await.is_err() {
+            warn!(tasks = self.tasks.len(), "some tasks did not end in time");
+        }
+    }
+
+    async fn at_once(&self) {
+        warn!(calls = self.calls.active(), "told to stop once more: everything ends now");
+        self.shutting_down.cancel();
+        self.tasks.close();
+        if timeout(AT_ONCE, self.tasks.wait()).await.is_err() {
+            warn!(tasks = self.tasks.len(), "some tasks were broken off");
+        }
+    }
+
+    /// Waits until there is no call, and none comes back either.
+    async fn deserted(&self) {
+        while self.calls.active() > 0 {
+            self.quiet().await;
+            sleep(ASKING).await;
+        }
+    }
+
+    /// Waits until there is no call.
+    async fn quiet(&self) {
+        while self.calls.active() > 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Stops gently at the first SIGTERM or SIGINT, and at once at the second. `tasks` are not waited for by the service: this
+/// one listens as long as the process lives.
+pub fn stop_signal(tasks: &TaskTracker) -> std::io::Result<Stop> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = CancellationToken::new();
+    let stop = Stop::default();
     let told = stop.clone();
     tasks.spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = told.cancelled() => {}
-        }
-        told.cancel();
+        either(&mut terminate, &mut interrupt).await;
+        told.gently.cancel();
+        either(&mut terminate, &mut interrupt).await;
+        told.now.cancel();
     });
     Ok(stop)
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
 }

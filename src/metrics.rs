@@ -78,6 +78,12 @@ pub enum Counter {
     ModelSkipped,
     /// No model answered, and the caller was handed over.
     RescuedByHandoff,
+    /// Between two turns, to another task.
+    CallsHandedOver,
+    /// A new call that came while the service was draining, and was sent to another task.
+    CallsRedirected,
+    /// The sessions of a call broke too often; the caller heard an apology.
+    ResumesRefused,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -129,6 +135,9 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ModelBreakerOpened, "model.breaker_opened"),
     (Counter::ModelSkipped, "model.skipped"),
     (Counter::RescuedByHandoff, "calls.rescued_by_handoff"),
+    (Counter::CallsHandedOver, "calls.handed_over"),
+    (Counter::CallsRedirected, "calls.redirected"),
+    (Counter::ResumesRefused, "resumes.refused"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -13,15 +13,14 @@ use crate::{lifecycle, telemetry};
 pub(super) async fn run(source: impl Fn(&str) -> Option<String>) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&source)?;
     telemetry::init(&settings.log).context("the log could not be set up")?;
-    let tasks = TaskTracker::new();
     let aws = aws_config().await?;
     let aws = AwsConfigs { dynamodb: aws.clone(), bedrock: aws.clone(), secrets: aws };
-    let app = App::new(&settings, &aws, tasks.clone())?;
+    let app = App::new(&settings, &aws, TaskTracker::new())?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let stop = lifecycle::stop_signal(&tasks).context("signals cannot be listened for")?;
+    let stop = lifecycle::stop_signal(&TaskTracker::new()).context("signals cannot be listened for")?;
     tracing::info!(
         %address,
         webhook = settings.public_url.http("/twiml"),

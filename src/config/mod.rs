@@ -126,7 +126,7 @@ impl Settings {
             keep_calls: Duration::from_hours(
                 number::<u32>(source, "KEEP_CALLS_HOURS", "a number of hours")?.into(),
             ),
-            drain: Duration::from_secs(number(source, "DRAIN_SECONDS", "a number of seconds")?),
+            drain: Duration::from_secs(parsed(source, "DRAIN_SECONDS", "a number of seconds")?),
             log: LogSettings::read(source)?,
         })
     }

@@ -119,7 +119,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("24"),
         "how long sessions, turns and tool runs stay in the table, in hours",
     ),
-    setting("DRAIN_SECONDS", &[], Some("100"), "how long calls may go on after SIGTERM, in seconds"),
+    setting(
+        "DRAIN_SECONDS",
+        &[],
+        Some("80"),
+        "how long calls may go on after SIGTERM before they are handed to another task, in seconds",
+    ),
     setting("LOG_FORMAT", &[], Some("json"), "how log lines look: json or pretty"),
     setting("RUST_LOG", &[], Some("info"), "which log lines are written, such as info,trunkline=debug"),
     setting(

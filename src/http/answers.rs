@@ -8,7 +8,7 @@ use voice_core::use_case::UseCase;
 use voice_protocols::twiml::{ConversationRelay, Say, Verb, VoiceResponse};
 
 use super::Service;
-use super::returning::{RETURNED, Returned};
+use super::arrival::Arrival;
 use crate::metrics::Counter;
 use crate::session::PreparedCall;
 
@@ -22,8 +22,7 @@ const EVENTS: [&str; 2] = ["speaker-events", "tokens-played"];
 pub(super) struct Connection<'a> {
     /// The launch of a call that the service placed.
     pub(super) launch: Option<&'a str>,
-    /// The call was handed over, and nobody took it.
-    pub(super) returned: Option<Returned>,
+    pub(super) arrival: Arrival,
 }
 
 /// TwiML that connects the call to its conversation.
@@ -33,9 +32,7 @@ pub(super) fn connect(service: &Service, prepared: &PreparedCall, connection: Co
         ("callSid".to_owned(), call_sid.clone()),
         ("useCase".to_owned(), prepared.use_case.name.clone()),
     ]);
-    if let Some(returned) = connection.returned {
-        parameters.insert(RETURNED.to_owned(), returned.code().to_owned());
-    }
+    connection.arrival.write_to(&mut parameters);
     let languages = &prepared.use_case.languages;
     let relay = ConversationRelay {
         url: service.public_url.socket(&format!("/relay/{call_sid}")),

@@ -7,17 +7,18 @@ use axum::response::Response;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
-use voice_core::ports::KnownSession;
+use voice_core::ports::{KnownSession, StoreError};
 use voice_protocols::webhook::{ConnectEnded, SessionStatus};
 
 use super::Service;
 use super::answers::{Connection, apologise, connect, hang_up, nothing};
+use super::arrival::{Arrival, Cause};
 use super::handoff::{HandoffData, SessionEnd, hand_over};
 use super::launched::left_to_a_machine;
 use super::parties::Parties;
 use super::signed::Signed;
 use crate::metrics::Counter;
-use crate::session::{PreparedCall, Webhook};
+use crate::session::{Parting, PreparedCall, Webhook};
 use crate::telemetry::causes;
 
 pub(super) const READING_SESSION: Duration = Duration::from_secs(3);
@@ -47,7 +48,7 @@ pub(super) async fn ended(
         }
     };
     let reason = ended.handoff_data.as_deref().and_then(reason_code);
-    info!(call.sid = %call_sid, status = ?ended.session_status, error.code = ended.error_code, reason, "Twilio ended the session");
+    info!(call.sid = %call_sid, status = ?ended.session_status, error.code = ended.error_code, reason = reason.as_deref(), "Twilio ended the session");
     // The call is over; what is answered is not heard.
     if ended.session_status == SessionStatus::Completed {
         return nothing();
@@ -60,8 +61,15 @@ pub(super) async fn ended(
     let parties = Parties::of_form(&params);
     match ended.session_status {
         SessionStatus::Failed if hopeless(ended.error_code.as_deref()) => apologise(&service),
-        SessionStatus::Failed => go_on(&service, &call_sid, launch.as_deref(), parties).await,
+        SessionStatus::Failed => go_on(&service, &call_sid, launch.as_deref(), parties, Cause::Usual).await,
         SessionStatus::Completed | SessionStatus::Ended | SessionStatus::Other(_) => {
+            match reason.and_then(|code| Parting::from_code(&code)) {
+                Some(Parting::Handover) => {
+                    return go_on(&service, &call_sid, launch.as_deref(), parties, Cause::HandedOver).await;
+                }
+                Some(Parting::LostTooOften) => return apologise(&service),
+                None => {}
+            }
             match ended.handoff_data.as_deref().and_then(HandoffData::parse) {
                 Some(asked) => {
                     let end = SessionEnd { call_sid: &call_sid, session_id: &ended.session_id, parties };
@@ -73,37 +81,54 @@ pub(super) async fn ended(
     }
 }
 
-/// The socket was lost and the caller is still there: connect the call again, without greeting.
-async fn go_on(service: &Service, call_sid: &str, launch: Option<&str>, parties: Parties) -> Response {
-    let session = match timeout(READING_SESSION, service.ports.store.count_resume(call_sid)).await {
-        Ok(Ok(Some(session))) if session.resumes <= MOST_RESUMES => session,
-        Ok(Ok(Some(_))) => {
-            error!(call.sid = call_sid, "the call's sessions keep breaking");
-            return apologise(service);
+/// The caller is still there: connect the call again, without greeting.
+async fn go_on(
+    service: &Service,
+    call_sid: &str,
+    launch: Option<&str>,
+    parties: Parties,
+    cause: Cause,
+) -> Response {
+    let session = if cause == Cause::HandedOver {
+        // Whoever hands calls over does so between two turns, so nothing has to be counted.
+        read_session(service, call_sid).await
+    } else {
+        match count_resume(service, call_sid).await {
+            Some(session) if broke_too_often(&session) => {
+                service.metrics().count(Counter::ResumesRefused);
+                error!(call.sid = call_sid, "the call's sessions keep breaking");
+                return apologise(service);
+            }
+            session => session,
         }
-        Ok(Ok(None)) => {
-            warn!(call.sid = call_sid, "the call is not known");
-            return apologise(service);
-        }
-        Ok(Err(error)) => {
-            error!(call.sid = call_sid, error = %causes(&error), "the call's session was not read");
-            return apologise(service);
-        }
-        Err(_) => {
-            error!(call.sid = call_sid, "reading the call's session took too long");
-            return apologise(service);
-        }
+    };
+    let Some(session) = session else {
+        warn!(call.sid = call_sid, "the call cannot go on without what the table knows of it");
+        return apologise(service);
     };
     match prepare_again(service, call_sid, &session, parties).await {
         Ok(prepared) => {
-            service.metrics().count(Counter::CallsResumed);
-            connect(service, &prepared.without_greeting(), Connection { launch, returned: None })
+            if cause != Cause::HandedOver {
+                service.metrics().count(Counter::CallsResumed);
+            }
+            let arrival = Arrival::at(session.epoch, cause);
+            connect(service, &prepared.without_greeting(), Connection { launch, arrival })
         }
         Err(reason) => {
             error!(call.sid = call_sid, %reason, "the call cannot go on");
             apologise(service)
         }
     }
+}
+
+/// Whether it makes no sense to go on with a call whose last break has been counted.
+pub(super) const fn broke_too_often(session: &KnownSession) -> bool {
+    session.resumes > MOST_RESUMES
+}
+
+/// Counts a session that broke; `None` when the table knows nothing of the call, or is out of reach.
+pub(super) async fn count_resume(service: &Service, call_sid: &str) -> Option<KnownSession> {
+    known(call_sid, service.ports.store.count_resume(call_sid)).await
 }
 
 /// Why we ended the session, in our own word.
@@ -145,7 +170,14 @@ pub(super) async fn prepare_again(
 
 /// What the table knows of a call, at this moment; `None` when it knows nothing, or is out of reach.
 pub(super) async fn read_session(service: &Service, call_sid: &str) -> Option<KnownSession> {
-    match timeout(READING_SESSION, service.ports.store.read_session(call_sid)).await {
+    known(call_sid, service.ports.store.read_session(call_sid)).await
+}
+
+async fn known(
+    call_sid: &str,
+    asked: impl Future<Output = Result<Option<KnownSession>, StoreError>>,
+) -> Option<KnownSession> {
+    match timeout(READING_SESSION, asked).await {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => {
             error!(call.sid = call_sid, error = %causes(&error), "the call's session was not read");

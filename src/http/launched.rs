@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::response::Response;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -14,6 +15,7 @@ use voice_protocols::webhook::{MachineDetected, VoiceWebhook, is_machine};
 use super::Service;
 use super::answers::{apologise, hang_up, nothing, say_and_hang_up, spoken};
 use super::background::{AT_ONCE, in_background, update_call};
+use super::elsewhere::elsewhere;
 use super::signed::Signed;
 use super::status::change_launch;
 use super::twiml::{begin, facts, prepare, profile_of_person};
@@ -27,8 +29,12 @@ const READING: Duration = Duration::from_secs(3);
 pub(super) async fn answered(
     State(service): State<Service>,
     Path(id): Path<String>,
+    uri: Uri,
     Signed(params): Signed,
 ) -> Response {
+    if let Some(redirect) = elsewhere(&service, &uri) {
+        return redirect;
+    }
     let webhook = match VoiceWebhook::from_params(params) {
         Ok(webhook) => webhook,
         Err(error) => {

@@ -2,7 +2,9 @@
 
 mod answers;
 mod api;
+mod arrival;
 mod background;
+mod elsewhere;
 mod ended;
 mod failover;
 mod handoff;

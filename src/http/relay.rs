@@ -14,13 +14,13 @@ use voice_core::ports::{Claim, Ownership, Spent};
 use voice_protocols::webhook::is_call_sid;
 
 use super::Service;
-use super::ended::prepare_again;
+use super::arrival::Arrival;
+use super::ended::{broke_too_often, count_resume, prepare_again};
 use super::parties::Parties;
-use super::returning::{RETURNED, Returned};
 use super::signed::{Refused, check_handshake};
 use super::socket::CallSocket;
 use crate::metrics::Counter;
-use crate::session::{Leave, Ports, PreparedCall, SessionStart, run, setup_fits};
+use crate::session::{Leave, Parting, Ports, PreparedCall, SessionStart, part, run, setup_fits};
 use crate::telemetry::causes;
 
 /// Messages beyond this end the connection; those beyond the protocol's limit are only refused.
@@ -68,14 +68,17 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
         return refuse(&service, socket).await;
     };
     let parties = Parties::of_setup(&setup);
-    let returned = setup.custom_parameters.get(RETURNED).and_then(|code| Returned::from_code(code));
+    let arrival = Arrival::read_from(&setup.custom_parameters);
     let ports = service.ports.for_a_session();
     let (answered, slot) = match service.calls.take_answered(&call_sid) {
         Some((call, slot)) => (Some(call), slot),
         None => (None, service.calls.readmit()),
     };
-    let leave =
-        Leave { now: service.shutting_down.child_token(), shutting_down: service.shutting_down.clone() };
+    let leave = Leave {
+        now: service.shutting_down.child_token(),
+        handing_over: service.calls.handing_over().clone(),
+        shutting_down: service.shutting_down.clone(),
+    };
     let (mut live, took_over) = Box::pin(service.calls.go_live(&call_sid, slot, leave.now.clone())).await;
     if took_over {
         service.metrics().count(Counter::SessionsTakenOver);
@@ -85,9 +88,14 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
             let start = SessionStart::Fresh(call.session(Vec::new()));
             (call, start)
         }
-        _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid, returned, parties)).await {
-            Ok(Some(claimed)) => claimed,
-            Ok(None) => return refuse(&service, socket).await,
+        _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid, arrival, parties)).await {
+            Ok(Ok(claimed)) => claimed,
+            Ok(Err(Refusal::Unknown)) => return refuse(&service, socket).await,
+            Ok(Err(Refusal::LostTooOften)) => {
+                service.metrics().count(Counter::ResumesRefused);
+                error!(call.sid = %call_sid, "the call's sessions keep breaking");
+                return part(&mut socket, Parting::LostTooOften).await;
+            }
             Err(_) => {
                 error!(call.sid = %call_sid, "reading the call took too long");
                 return refuse(&service, socket).await;
@@ -100,31 +108,45 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
     journal.written().await;
 }
 
+/// Why a socket gets no session.
+enum Refusal {
+    /// The call is not known, or cannot be made ours.
+    Unknown,
+    LostTooOften,
+}
+
 /// A call that another session, perhaps of another process, has answered or carried.
 async fn claim(
     service: &Service,
     ports: &Ports,
     call_sid: &str,
-    returned: Option<Returned>,
+    arrival: Arrival,
     parties: Parties,
-) -> Option<(PreparedCall, SessionStart)> {
+) -> Result<(PreparedCall, SessionStart), Refusal> {
     let store = &ports.store;
     let claimed = match store.claim_session(call_sid, &ports.owner, Claim::Next).await {
         Ok(Ownership::Ours(claimed)) => claimed,
         Ok(Ownership::Overtaken | Ownership::NoSuchCall) => {
             warn!(call.sid = call_sid, "a socket came for a call that is not known");
-            return None;
+            return Err(Refusal::Unknown);
         }
         Err(error) => {
             error!(call.sid = call_sid, error = %causes(&error), "the call could not be claimed");
-            return None;
+            return Err(Refusal::Unknown);
         }
     };
+    // Twilio has reconnected by itself, so that nobody else has counted.
+    if !arrival.is_first(&claimed) {
+        service.metrics().count(Counter::CallsResumed);
+        if count_resume(service, call_sid).await.as_ref().is_some_and(broke_too_often) {
+            return Err(Refusal::LostTooOften);
+        }
+    }
     let call = match prepare_again(service, call_sid, &claimed, parties).await {
         Ok(call) => call,
         Err(reason) => {
             error!(call.sid = call_sid, %reason, "the call cannot go on");
-            return None;
+            return Err(Refusal::Unknown);
         }
     };
     let epoch = claimed.epoch;
@@ -137,16 +159,14 @@ async fn claim(
             (History::starting_at(sessions_before.saturating_mul(MESSAGES_PER_SESSION)), Spent::default())
         }
     };
-    // A call that breaks is connected again without a greeting.
-    let greeted = epoch > 1 || claimed.resumes > 0;
-    let returned = returned.map(|why| why.words().to_owned());
+    let opening = arrival.opening(&claimed);
     let background = Background {
+        elapsed: since(&claimed.started_at),
         language: claimed.language,
         verified: claimed.verified,
         spent,
-        elapsed: since(&claimed.started_at),
     };
-    Some((call, SessionStart::Claimed { epoch, history, background, greeted, returned }))
+    Ok((call, SessionStart::Claimed { epoch, history, background, opening }))
 }
 
 /// How long ago that was; no time at all when it cannot be read.

@@ -8,6 +8,7 @@ use voice_protocols::webhook::{DialStatus, VoiceWebhook};
 
 use super::Service;
 use super::answers::{Connection, apologise, connect};
+use super::arrival::{Arrival, Cause};
 use super::ended::{prepare_again, read_session};
 use super::handoff_record::settle;
 use super::parties::Parties;
@@ -102,7 +103,8 @@ pub(super) async fn return_to_agent(
         Ok(prepared) => {
             service.metrics().count(Counter::TransfersReturned);
             info!(call.sid = call_sid, reason = why.code(), "the caller is back with the agent");
-            let connection = Connection { launch: None, returned: Some(why) };
+            let arrival = Arrival::at(session.epoch, Cause::Returned(why));
+            let connection = Connection { launch: None, arrival };
             connect(service, &prepared.without_greeting(), connection)
         }
         Err(reason) => {

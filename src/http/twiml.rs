@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
@@ -18,6 +18,8 @@ use voice_protocols::webhook::{VoiceWebhook, is_e164};
 
 use super::Service;
 use super::answers::{Connection, apologise, connect, say_and_hang_up, spoken};
+use super::arrival::{Arrival, Cause};
+use super::elsewhere::elsewhere;
 use super::signed::Signed;
 use crate::metrics::Counter;
 use crate::session::{CallSlot, PreparedCall, Webhook};
@@ -33,8 +35,12 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 pub(super) async fn answer(
     State(service): State<Service>,
     use_case: Option<Path<String>>,
+    uri: Uri,
     Signed(params): Signed,
 ) -> Response {
+    if let Some(redirect) = elsewhere(&service, &uri) {
+        return redirect;
+    }
     match VoiceWebhook::from_params(params) {
         Ok(webhook) => answer_call(&service, use_case.map(|Path(name)| name), webhook).await,
         Err(error) => {
@@ -84,10 +90,6 @@ pub(super) async fn begin(
     launch: Option<&str>,
 ) -> Response {
     let call_sid = prepared.context.call_sid.clone();
-    if service.draining.is_cancelled() {
-        // A load balancer that asks /ready sends nobody here any more.
-        return apologise(service);
-    }
     let Some(slot) = line(service, &call_sid, launch) else {
         service.metrics().count(Counter::CallsBusy);
         info!(call.sid = %call_sid, "a call was turned away: all lines are busy");
@@ -104,7 +106,7 @@ pub(super) async fn begin(
     service.metrics().count(Counter::CallsAnswered);
     let direction = prepared.context.direction.as_str();
     info!(call.sid = %call_sid, use_case = %prepared.use_case.name, model = %prepared.models[0], direction, "a call was answered");
-    let twiml = connect(service, &prepared, Connection { launch, returned: None });
+    let twiml = connect(service, &prepared, Connection { launch, arrival: Arrival::at(0, Cause::Usual) });
     service.calls.answered(prepared, slot);
     twiml
 }

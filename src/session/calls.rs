@@ -19,6 +19,7 @@ pub struct Calls {
     most: usize,
     active: Arc<AtomicUsize>,
     state: Arc<Mutex<State>>,
+    handing_over: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +85,17 @@ impl Drop for LiveSession {
 
 impl Calls {
     pub fn new(most: usize) -> Self {
-        Self { most, active: Arc::default(), state: Arc::default() }
+        Self { most, active: Arc::default(), state: Arc::default(), handing_over: CancellationToken::new() }
+    }
+
+    /// Has every session, also those that begin later, leave its call to another task as soon as nothing is lost by it.
+    pub fn hand_over(&self) {
+        self.handing_over.cancel();
+    }
+
+    /// Cancelled when sessions are to leave.
+    pub const fn handing_over(&self) -> &CancellationToken {
+        &self.handing_over
     }
 
     /// Calls answered or live.

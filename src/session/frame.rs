@@ -25,6 +25,11 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// The other side meant to end it.
+    pub const fn is_normal(self) -> bool {
+        self.number() == Self::Normal.number()
+    }
+
     pub const fn number(self) -> u16 {
         match self {
             Self::Normal => 1000,

@@ -9,11 +9,14 @@ use voice_protocols::relay::{Inbound, Setup};
 
 use super::Ports;
 use super::frame::{CloseCode, Frame, SocketError};
+use super::relay_codec::{Parting, leave_to_wire};
 use super::relay_session::{LARGEST_MESSAGE, MOST_MALFORMED, WRITING};
 use crate::metrics::Counter;
 
 /// `setup` is the first message, at once.
 const SETUP_FOLLOWS: Duration = Duration::from_secs(5);
+/// After our `end` the carrier closes the socket.
+const CLOSING_FOLLOWS: Duration = Duration::from_secs(3);
 
 /// Waits for `setup` and checks that it is for this call; `None` when it is not, or does not come. What comes before it is
 /// counted and ignored.
@@ -44,6 +47,27 @@ where
         }
     }
     None
+}
+
+/// Has the carrier end the session, and tells whoever it asks what comes next why.
+pub async fn part<S>(socket: &mut S, why: Parting)
+where
+    S: Stream<Item = Result<Frame, SocketError>> + Sink<Frame, Error = SocketError> + Unpin,
+{
+    let end = Frame::Text(leave_to_wire(why).to_json());
+    if let Ok(Ok(())) = timeout(WRITING, socket.send(end)).await {
+        wait_for_close(socket).await;
+    }
+    close(socket, CloseCode::Normal).await;
+}
+
+/// After an `end` the carrier closes the socket. Closing first would look like a failure to it.
+pub(super) async fn wait_for_close<S>(socket: &mut S)
+where
+    S: Stream<Item = Result<Frame, SocketError>> + Unpin,
+{
+    let closed = async { while let Some(Ok(_)) = socket.next().await {} };
+    let _ = timeout(CLOSING_FOLLOWS, closed).await;
 }
 
 pub(super) async fn close<S>(socket: &mut S, code: CloseCode)

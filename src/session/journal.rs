@@ -46,6 +46,8 @@ pub struct Journal {
 enum Entry {
     Turn(JournaledTurn),
     Change(SessionChange),
+    /// Everything before it is written.
+    Mark(CancellationToken),
 }
 
 /// Whether the call is ours already.
@@ -104,6 +106,15 @@ impl Journal {
     /// Notes what outlives the session.
     pub(super) fn remember(&self, change: SessionChange) {
         self.send(Entry::Change(change));
+    }
+
+    /// A token that is cancelled once everything that was handed over so far is written. It never is when the table stays
+    /// out of reach or another owner has the call.
+    pub(super) fn mark(&self) -> CancellationToken {
+        let reached = CancellationToken::new();
+        // A full queue means that the table is out of reach.
+        let _ = self.queue.try_send(Entry::Mark(reached.clone()));
+        reached
     }
 
     /// From now on, what this use case says must not be stored either. What the one before it wanted hidden stays hidden:
@@ -240,6 +251,10 @@ async fn write(ports: Ports, call_sid: Arc<str>, epoch: u64, entry: Entry) -> Re
     match entry {
         Entry::Turn(turn) => ports.store.write_turn(&call_sid, epoch, turn).await,
         Entry::Change(change) => ports.store.change_session(&call_sid, epoch, change).await,
+        Entry::Mark(reached) => {
+            reached.cancel();
+            Ok(())
+        }
     }
 }
 

@@ -13,6 +13,8 @@ mod relay_codec;
 mod relay_session;
 
 #[cfg(test)]
+mod departure_tests;
+#[cfg(test)]
 mod effects_tests;
 #[cfg(test)]
 mod tests;
@@ -26,10 +28,11 @@ use crate::metrics::Metrics;
 
 pub use calls::{CallSlot, Calls, LiveSession};
 pub use frame::{CloseCode, Frame, SocketError};
-pub use handshake::setup_fits;
+pub use handshake::{part, setup_fits};
 pub use journal::Journal;
 pub use observer::{CallObserver, SessionTrace, Unobserved};
 pub use prepared::{NoModel, PreparedCall, Webhook};
+pub use relay_codec::Parting;
 pub use relay_session::{Leave, SessionStart, run};
 
 /// What a session needs of the outside world.

@@ -32,7 +32,7 @@ pub(super) fn language_to_wire(code: String, hear: bool) -> Outbound {
 
 /// Ends the session of a call, and says why to whoever asks what comes next; nothing when the caller has left.
 pub(super) fn end_to_wire(reason: &EndReason, call_sid: &str, use_case: &str) -> Option<Outbound> {
-    let code = |code: &str| Some(serde_json::json!({ "reasonCode": code }).to_string());
+    let code = |code: &str| Some(reason_code(code));
     let handoff_data = match reason {
         EndReason::CallerHungUp => return None,
         EndReason::AgentEnded { handoff_data } => handoff_data.clone(),
@@ -46,6 +46,39 @@ pub(super) fn end_to_wire(reason: &EndReason, call_sid: &str, use_case: &str) ->
         EndReason::BudgetSpent => code("budget"),
     };
     Some(Outbound::End { handoff_data })
+}
+
+/// Ends a session after which the call goes on elsewhere, or with an apology.
+pub(super) fn leave_to_wire(why: Parting) -> Outbound {
+    Outbound::End { handoff_data: Some(reason_code(why.code())) }
+}
+
+/// Why a session ended that the conversation did not end. The service reads it when the carrier asks what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Another task is to take the call. Nothing was lost.
+    Handover,
+    /// The call's sessions broke too often.
+    LostTooOften,
+}
+
+impl Parting {
+    const ALL: [Self; 2] = [Self::Handover, Self::LostTooOften];
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Handover => "handover",
+            Self::LostTooOften => "lost-too-often",
+        }
+    }
+
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.code() == code)
+    }
+}
+
+fn reason_code(code: &str) -> String {
+    serde_json::json!({ "reasonCode": code }).to_string()
 }
 
 #[cfg(test)]

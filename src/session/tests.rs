@@ -129,6 +129,16 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// Its first answers are these.
+    pub(super) fn failing(failures: Vec<StoreErrorKind>) -> Self {
+        Self { failures: Mutex::new(failures), ..Self::default() }
+    }
+
+    /// So are its next ones.
+    pub(super) fn fail_with(&self, failures: Vec<StoreErrorKind>) {
+        self.failures.lock().unwrap().extend(failures);
+    }
+
     fn answer<T>(&self, answer: T) -> Result<T, StoreError> {
         let mut failures = self.failures.lock().unwrap();
         if failures.is_empty() {
@@ -166,6 +176,7 @@ impl CallStore for Store {
             variables: Private::default(),
             language: None,
             verified: false,
+            rested: false,
         };
         Box::pin(async { self.answer(Ownership::Ours(session)) })
     }
@@ -228,6 +239,7 @@ pub(super) struct Stage {
     metrics: Metrics,
     tasks: TaskTracker,
     taken_over: CancellationToken,
+    handing_over: CancellationToken,
     started: Instant,
 }
 
@@ -259,10 +271,14 @@ impl Stage {
             tasks: tasks.clone(),
             owner: "test".into(),
         };
-        let taken_over = CancellationToken::new();
+        let (taken_over, handing_over) = (CancellationToken::new(), CancellationToken::new());
         let session = call.session(Vec::new());
         let mut socket = Socket { inbound, outbound };
-        let leave = Leave { now: taken_over.clone(), shutting_down: CancellationToken::new() };
+        let leave = Leave {
+            now: taken_over.clone(),
+            handing_over: handing_over.clone(),
+            shutting_down: CancellationToken::new(),
+        };
         tasks.spawn(async move {
             // As the socket's route does it.
             if setup_fits(&mut socket, CALL, &ports).await.is_none() {
@@ -274,13 +290,38 @@ impl Stage {
         });
         let started = Instant::now();
         let tools = Arc::default();
-        Self { to_session, from_session, model, tools, store, metrics, tasks, taken_over, started }
+        Self {
+            to_session,
+            from_session,
+            model,
+            tools,
+            store,
+            metrics,
+            tasks,
+            taken_over,
+            handing_over,
+            started,
+        }
     }
 
     pub(super) async fn set_up(scripts: Vec<Vec<ModelEvent>>, store: Store) -> Self {
         let stage = Self::start(scripts, store);
         stage.send(SETUP).await;
         stage
+    }
+
+    /// Another task is to take the call.
+    pub(super) fn hand_over(&self) {
+        self.handing_over.cancel();
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The carrier closes the socket.
+    pub(super) async fn close(&self, code: CloseCode) {
+        self.to_session.send(Frame::Close(code)).await.unwrap();
     }
 
     pub(super) async fn send(&self, text: &str) {

@@ -174,6 +174,7 @@ impl CallStore for DynamoDbStore {
                 SessionChange::Verified => update
                     .update_expression("SET verified = :yes")
                     .expression_attribute_values(":yes", AttributeValue::Bool(true)),
+                SessionChange::Rested => update.update_expression("SET restedEpoch = :epoch"),
             };
             let result = update
                 .condition_expression("epoch = :epoch")

@@ -47,8 +47,9 @@ impl DynamoDbStore {
 /// What an item says of a call; what it does not say has its default.
 pub(super) fn known(item: &Item) -> KnownSession {
     let field = |name: &str| filled(item, name).unwrap_or_default();
-    let count =
-        |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default();
+    let count = |name: &str| -> u64 {
+        item.get(name).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default()
+    };
     let is_outbound = filled(item, "direction").is_some_and(|found| found == Direction::Outbound.as_str());
     KnownSession {
         epoch: count("epoch"),
@@ -63,6 +64,7 @@ pub(super) fn known(item: &Item) -> KnownSession {
         language: filled(item, "language")
             .map(|code| SpokenLanguage { code, heard: is_set(item, "languageHeard") }),
         verified: is_set(item, "verified"),
+        rested: item.contains_key("restedEpoch") && count("restedEpoch") + 1 == count("epoch"),
     }
 }
 

@@ -77,22 +77,26 @@ async fn a_session_that_goes_on_elsewhere_knows_what_it_has_become() {
     let known = claimed(&store).await;
     assert_eq!((known.direction, known.variables, known.epoch), (Direction::Outbound, variables(), 1));
     assert_eq!((known.language, known.verified, known.use_case.as_str()), (None, false, "reminder"));
+    assert!(!known.rested);
     let spanish = SpokenLanguage { code: "es-US".to_owned(), heard: true };
     for change in [
         SessionChange::UseCase("billing".to_owned()),
         SessionChange::Language(spanish.clone()),
         SessionChange::Verified,
+        SessionChange::Rested,
     ] {
         store.change_session(CALL, 1, change).await.unwrap();
     }
     let known = claimed(&store).await;
     assert_eq!((known.language, known.verified), (Some(spanish.clone()), true));
+    assert!(known.rested);
     assert_eq!((known.use_case.as_str(), known.epoch), ("billing", 2));
     let unheard = SpokenLanguage { heard: false, ..spanish };
     store.change_session(CALL, 2, SessionChange::Language(unheard.clone())).await.unwrap();
     assert_eq!(store.read_session(CALL).await.unwrap().unwrap().language, Some(unheard));
     let late = store.change_session(CALL, 1, SessionChange::UseCase("sales".to_owned())).await;
     assert_eq!(late.unwrap_err().kind, StoreErrorKind::Conflict, "its owner was overtaken");
+    assert!(!claimed(&store).await.rested, "the one that rested was another session");
 }
 
 #[tokio::test]

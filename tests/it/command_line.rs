@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use rehearsal::bedrock::{Answer, BedrockOptions, BedrockStandIn};
@@ -317,6 +318,25 @@ async fn the_health_check_tells_whether_the_service_lives() {
     assert_eq!(run(trunkline(&["healthcheck"]).env("PORT", port)).await.status.code(), Some(0));
     service.signal("INT").await;
     assert_eq!(service.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_call_and_the_process_at_once() {
+    let mut service = serve().await;
+    let mut call = service.call().await;
+    service.bedrock.script(Answer::text("Time is relative."));
+    ask(&mut call, "What is time?").await;
+    service.signal("TERM").await;
+    service.logs("draining").await;
+    let told = Instant::now();
+    service.signal("TERM").await;
+    assert_eq!(service.exit_code().await, Some(0));
+    assert!(told.elapsed() < Duration::from_millis(1500), "{:?}", told.elapsed());
+    let lost = |event: &CallEvent| match event {
+        CallEvent::SessionEnded { status, close_code, .. } => Some((status.clone(), *close_code)),
+        _ => None,
+    };
+    assert_eq!(call.wait_for(SOON, lost).await.unwrap(), ("failed".to_owned(), Some(1012)));
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ scenarios! {
     language_switch
     late_model_is_hedged
     lost_socket
+    lost_socket_between_turns
     lost_socket_before_the_answer
     message_taken
     model_of_another_region
@@ -57,6 +58,7 @@ scenarios! {
     outbound_machine_hangs_up
     profile_chooses_einstein
     queue
+    reconnected_line
     rental_policy_and_date
     rental_status_and_cancellation
     rental_unknown_booking

@@ -170,6 +170,7 @@ impl Phone {
             CallEvent::Ignored(what) => self.screen.note(&format!("not delivered to the agent: {what}")),
             CallEvent::Protocol(problem) => self.protocol(problem),
             CallEvent::Refused { status } => self.trouble = Some(Trouble::Refused(status)),
+            CallEvent::SocketLost => self.screen.note("the socket is lost; the carrier connects again"),
             CallEvent::SessionEnded { status, handoff_data, .. } => {
                 let data = handoff_data.map(|data| format!(", handing over {data}")).unwrap_or_default();
                 self.screen.note(&format!("session {status}{data}"));

@@ -154,13 +154,13 @@ where
         for message in self.outgoing.drain(..) {
             match timeout_at(deadline, self.socket.feed(Frame::Text(message.to_json()))).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Ending::CallerLeft),
+                Ok(Err(_)) => return Err(Ending::SocketLost),
                 Err(_) => return Err(Ending::PeerSilent),
             }
         }
         match timeout_at(deadline, self.socket.flush()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Ending::CallerLeft),
+            Ok(Err(_)) => Err(Ending::SocketLost),
             Err(_) => Err(Ending::PeerSilent),
         }
     }

@@ -10,8 +10,8 @@ use voice_protocols::relay::Inbound;
 use super::super::frame::{Frame, SocketError};
 use super::super::relay_codec::from_wire;
 use super::{
-    BETWEEN_PINGS, Ending, LARGEST_MESSAGE, MOST_MALFORMED, PEER_SILENCE, READ_AHEAD, RelaySession,
-    SessionInput, WRITING,
+    BETWEEN_PINGS, Ending, LARGEST_MESSAGE, MOST_MALFORMED, MOST_RECONNECTIONS, PEER_SILENCE, READ_AHEAD,
+    RelaySession, SessionInput, WRITING,
 };
 use crate::metrics::Counter;
 
@@ -30,10 +30,13 @@ where
             SessionInput::Frame(Some(Ok(Frame::Other | Frame::Ping))) => {
                 self.last_sign_of_life = Instant::now();
             }
-            SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::CallerLeft),
+            SessionInput::Frame(Some(Ok(Frame::Close(code)))) if code.is_normal() => {
+                return Some(Ending::CallerLeft);
+            }
+            SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::SocketLost),
             SessionInput::Frame(Some(Err(error))) => {
                 debug!(call.sid = %self.call.context.call_sid, %error, "the socket failed");
-                return Some(Ending::CallerLeft);
+                return Some(Ending::SocketLost);
             }
             SessionInput::Model(event) => self.take_model_events(event),
             SessionInput::Tool(run, result) => {
@@ -53,6 +56,8 @@ where
                 }
                 self.handle(Event::DeadlineReached);
             }
+            SessionInput::HandOver => self.departure.ask(Instant::now()),
+            SessionInput::Written => return self.depart().await,
             SessionInput::Leave => {}
         }
         None
@@ -69,16 +74,29 @@ where
                 warn!(call.sid = %self.call.context.call_sid, code = report.code(), "Twilio rejected a message of ours");
             }
             Inbound::Interrupt(_) => self.ports.metrics.count(Counter::Interruptions),
-            // A second one on the same socket says nothing new, unless it is for another call.
             Inbound::Setup(setup) if setup.call_sid != self.call.context.call_sid => {
                 self.ports.metrics.count(Counter::SessionsRefused);
                 return Some(Ending::ProtocolBroken);
             }
+            // The first one has been read before the session began.
+            Inbound::Setup(_) => return self.take_reconnection(),
             _ => {}
         }
         if let Some(event) = from_wire(message) {
             self.handle(event);
         }
+        None
+    }
+
+    /// The carrier lost us and is there again, on what is the same socket to us.
+    fn take_reconnection(&mut self) -> Option<Ending> {
+        self.reconnections += 1;
+        if self.reconnections > MOST_RECONNECTIONS {
+            self.ports.metrics.count(Counter::ResumesRefused);
+            return Some(Ending::LostTooOften);
+        }
+        self.ports.metrics.count(Counter::CallsResumed);
+        self.handle(Event::Reconnected);
         None
     }
 

@@ -4,6 +4,7 @@
 //! [`SessionInput`].
 
 mod actions;
+mod departure;
 mod inputs;
 
 use std::collections::HashMap;
@@ -14,19 +15,21 @@ use std::time::Duration;
 use futures_util::{Sink, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::info;
 use voice_core::conversation::{Action, Background, Conversation, EndReason, Event, Opening};
 use voice_core::history::History;
 use voice_core::message::RunId;
-use voice_core::ports::{ModelEvent, Session, ToolResult};
+use voice_core::ports::{ModelEvent, Session, SessionChange, ToolResult};
 use voice_protocols::relay::Outbound;
 
+use self::departure::Departure;
 use super::frame::{CloseCode, Frame, SocketError};
 use super::generation::{LiveGeneration, Notes};
-use super::handshake::close;
+use super::handshake::{close, part, wait_for_close};
 use super::journal::{Journal, Standing};
+use super::relay_codec::Parting;
 use super::{Ports, PreparedCall};
 use crate::metrics::Counter;
 
@@ -35,15 +38,8 @@ use crate::metrics::Counter;
 pub enum SessionStart {
     /// The call was answered by this process and nothing was said yet.
     Fresh(Session),
-    /// The call was answered, and perhaps carried, by another session. `greeted` when the carrier does not greet any more.
-    Claimed {
-        epoch: u64,
-        history: History,
-        background: Background,
-        greeted: bool,
-        /// Why the caller is back, when the call was handed over before.
-        returned: Option<String>,
-    },
+    /// The call was answered, and perhaps carried, by another session. Only a fresh one is greeted by the carrier.
+    Claimed { epoch: u64, history: History, background: Background, opening: Opening },
 }
 
 /// Everything that can wake a session.
@@ -52,6 +48,10 @@ enum SessionInput {
     Model(Option<ModelEvent>),
     Tool(RunId, ToolResult),
     Deadline,
+    /// The call is to be handed to another task.
+    HandOver,
+    /// What another task has to know of the call is in the table.
+    Written,
     Leave,
 }
 
@@ -60,6 +60,8 @@ enum SessionInput {
 pub struct Leave {
     /// Cancelled when a newer session has the call, here or elsewhere, and when the service shuts down.
     pub now: CancellationToken,
+    /// Cancelled when another task is to take the call, as soon as nothing is lost by it.
+    pub handing_over: CancellationToken,
     pub shutting_down: CancellationToken,
 }
 
@@ -67,25 +69,46 @@ pub struct Leave {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     CallerLeft,
+    /// The caller may still be there.
+    SocketLost,
     AgentEnded,
     TakenOver,
+    /// The carrier was told to ask who takes the call now.
+    HandedOver,
+    /// The line was lost too often.
+    LostTooOften,
     ShuttingDown,
     ProtocolBroken,
     PeerSilent,
+}
+
+impl Ending {
+    /// Whether the caller may still be there, so that another session goes on with the call.
+    const fn leaves_the_caller(self) -> bool {
+        match self {
+            Self::SocketLost
+            | Self::TakenOver
+            | Self::HandedOver
+            | Self::ShuttingDown
+            | Self::ProtocolBroken
+            | Self::PeerSilent => true,
+            Self::CallerLeft | Self::AgentEnded | Self::LostTooOften => false,
+        }
+    }
 }
 
 /// A larger message is not read.
 pub(super) const LARGEST_MESSAGE: usize = 64 * 1024;
 /// So many messages in a row that cannot be understood end the session.
 pub(super) const MOST_MALFORMED: u32 = 20;
+/// A line that is lost more often is of no use to the caller.
+const MOST_RECONNECTIONS: u32 = 10;
 /// Keeps idle connections open through load balancers, which close them after a minute.
 const BETWEEN_PINGS: Duration = Duration::from_secs(25);
 /// A peer that has not even answered pings for this long is gone.
 const PEER_SILENCE: Duration = Duration::from_secs(80);
 /// A peer that does not read for this long is gone.
 pub(super) const WRITING: Duration = Duration::from_secs(10);
-/// After our `end` the carrier closes the socket.
-const CLOSING_FOLLOWS: Duration = Duration::from_secs(3);
 /// Generation ids of a resumed call start beyond those of the sessions before it.
 const GENERATIONS_PER_SESSION: u32 = 1 << 16;
 /// Messages of the model that are read at once before they are written.
@@ -128,6 +151,9 @@ struct RelaySession<S> {
     outgoing: Vec<Outbound>,
     malformed_in_a_row: u32,
     generations: u32,
+    /// How often the carrier came back on the same line.
+    reconnections: u32,
+    departure: Departure,
     last_sign_of_life: Instant,
     next_ping: Instant,
     ended: Option<EndReason>,
@@ -144,17 +170,12 @@ where
             SessionStart::Fresh(session) => {
                 (Conversation::new(use_case, call.greeting()), Standing::ToBeClaimed(session), Opening::Fresh)
             }
-            SessionStart::Claimed { epoch, history, background, greeted, returned } => {
+            SessionStart::Claimed { epoch, history, background, opening } => {
                 let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
                 let first_generation = sessions_before.saturating_mul(GENERATIONS_PER_SESSION);
-                let greeting = call.greeting().filter(|_| !greeted);
+                let greeting = call.greeting().filter(|_| opening == Opening::Fresh);
                 let conversation =
                     Conversation::resume(use_case, history, first_generation, greeting, background);
-                let opening = match returned {
-                    Some(reason) => Opening::Returned { reason },
-                    None if greeted => Opening::Resumed,
-                    None => Opening::Fresh,
-                };
                 (conversation, Standing::Claimed { epoch }, opening)
             }
         };
@@ -177,6 +198,8 @@ where
             outgoing: Vec::new(),
             malformed_in_a_row: 0,
             generations: 0,
+            reconnections: 0,
+            departure: Departure::begin(now, &leave.handing_over),
             last_sign_of_life: now,
             next_ping: now + BETWEEN_PINGS,
             ended: None,
@@ -184,8 +207,8 @@ where
     }
 
     async fn converse(&mut self, leave: &Leave) -> Ending {
-        let told_to_leave = leave.now.cancelled();
-        tokio::pin!(told_to_leave);
+        let (told_to_leave, told_to_hand_over) = (leave.now.cancelled(), leave.handing_over.cancelled());
+        tokio::pin!(told_to_leave, told_to_hand_over);
         // One timer for the whole session: registering one for every token is dear.
         let timer = sleep_until(self.next_ping);
         tokio::pin!(timer);
@@ -207,7 +230,9 @@ where
                     | EndReason::BudgetSpent => Ending::AgentEnded,
                 };
             }
-            let input = self.next_input(told_to_leave.as_mut(), timer.as_mut()).await;
+            self.prepare_departure();
+            let input =
+                self.next_input(told_to_leave.as_mut(), told_to_hand_over.as_mut(), timer.as_mut()).await;
             if let SessionInput::Leave = input {
                 return if leave.shutting_down.is_cancelled() {
                     Ending::ShuttingDown
@@ -224,10 +249,12 @@ where
     async fn next_input(
         &mut self,
         told_to_leave: Pin<&mut WaitForCancellationFuture<'_>>,
+        told_to_hand_over: Pin<&mut WaitForCancellationFuture<'_>>,
         mut timer: Pin<&mut Sleep>,
     ) -> SessionInput {
         let deadline = self.conversation.next_deadline().map(Instant::from_std);
-        let wake_at = deadline.map_or(self.next_ping, |deadline| deadline.min(self.next_ping));
+        let deadlines = deadline.into_iter().chain(self.departure.next_look(Instant::now()));
+        let wake_at = deadlines.fold(self.next_ping, Instant::min);
         if timer.deadline() != wake_at {
             timer.as_mut().reset(wake_at);
         }
@@ -237,29 +264,44 @@ where
                 None => std::future::pending().await,
             }
         };
+        let (is_unasked, departure) = (self.departure.is_unasked(), &self.departure);
         tokio::select! {
             biased;
             () = told_to_leave => SessionInput::Leave,
+            () = told_to_hand_over, if is_unasked => SessionInput::HandOver,
             frame = self.socket.next() => SessionInput::Frame(frame),
+            // Behind whatever the caller has done until now.
+            () = departure.written() => SessionInput::Written,
             event = generation => SessionInput::Model(event),
             Some((run, result)) = self.results.recv() => SessionInput::Tool(run, result),
             () = timer => SessionInput::Deadline,
         }
     }
 
+    /// Brings the journal up to what was heard, and closes the socket.
+    ///
+    /// What was said and not reported as played is cut from history here, because this session alone knows of it. A process
+    /// that is killed cannot do that: then the journal holds each answer that the model had finished as if it was heard to
+    /// its end, and nothing of one that it had not, so that the next session answers that turn again. In both cases the
+    /// caller's words are there as soon as they were written, a few milliseconds after they came.
     async fn finish(mut self, ending: Ending) -> Journal {
+        let rested = self.conversation.is_at_rest(Instant::now().into_std());
         if !self.conversation.is_ended() {
             self.handle(Event::CallerHungUp);
         }
+        if rested && ending.leaves_the_caller() {
+            self.journal.remember(SessionChange::Rested);
+        }
         self.generation = None;
         match ending {
-            Ending::AgentEnded => {
-                // Closing first would look like a failure to the carrier.
-                let closed = async { while let Some(Ok(_)) = self.socket.next().await {} };
-                let _ = timeout(CLOSING_FOLLOWS, closed).await;
+            Ending::AgentEnded | Ending::HandedOver => {
+                wait_for_close(&mut self.socket).await;
                 close(&mut self.socket, CloseCode::Normal).await;
             }
-            Ending::CallerLeft | Ending::TakenOver => close(&mut self.socket, CloseCode::Normal).await,
+            Ending::LostTooOften => part(&mut self.socket, Parting::LostTooOften).await,
+            Ending::CallerLeft | Ending::SocketLost | Ending::TakenOver => {
+                close(&mut self.socket, CloseCode::Normal).await;
+            }
             Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
             Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
         }

@@ -43,6 +43,7 @@ impl Table {
             variables: Private::new(BTreeMap::new()),
             language: None,
             verified: false,
+            rested: false,
         };
         self.sessions.lock().unwrap().insert(call_sid.to_owned(), session);
     }

@@ -85,6 +85,11 @@ impl Turn {
             CallEvent::Ignored(words) => {
                 self.lines.push(Line::Note(format!("the session does not let the service hear \"{words}\"")));
             }
+            CallEvent::SocketLost => {
+                self.lines.push(Line::Note("the carrier connects again by itself".to_owned()));
+                self.silence();
+                return Speech::BrokenOff;
+            }
             CallEvent::SessionEnded { status, .. } => {
                 self.lines.push(Line::Note(format!("the session {status}")));
                 self.silence();

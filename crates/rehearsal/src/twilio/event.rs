@@ -84,6 +84,8 @@ pub enum CallEvent {
         tts_language: Option<String>,
         transcription_language: Option<String>,
     },
+    /// The socket of a session was lost that Twilio keeps, and connects again by itself.
+    SocketLost,
     /// A relay session is over. `status` is Twilio's `SessionStatus`; `close_code` is that of whoever closed first,
     /// and absent when the socket was lost.
     SessionEnded {

@@ -51,6 +51,20 @@ impl Leg {
         vec![Output::Report(CallEvent::Greeting(greeting))]
     }
 
+    /// Whether Twilio is to connect again when the socket is lost.
+    pub(crate) const fn reconnects(&self) -> bool {
+        self.settings.application_reconnect
+    }
+
+    /// The socket is lost, and with it what was not played.
+    pub(crate) fn fall_silent(&mut self, now: Instant) -> Vec<Output> {
+        let mut out = self.advance(now);
+        if self.playback.interrupt(now).was_speaking {
+            out.push(Output::Report(CallEvent::AgentSpeaking(false)));
+        }
+        out
+    }
+
     /// Takes a frame of the service.
     pub(crate) fn receive(&mut self, now: Instant, frame: &str) -> Vec<Output> {
         let mut out = self.advance(now);

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
-use voice_protocols::relay::{Inbound, Setup};
 
 use super::acts::Acts;
 use super::event::{CallEvent, CallerAct};
@@ -19,6 +18,8 @@ use super::reporter::{Reporter, Unheard};
 /// No call is longer than Twilio's longest.
 const MAX_SESSION: Duration = Duration::from_hours(24);
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Twilio keeps so many events for a socket that it opens again.
+const MOST_KEPT: usize = 500;
 /// How long a closed socket waits for the service to agree.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -29,17 +30,15 @@ pub(super) struct SessionEnd {
     close_code: Option<u16>,
 }
 
-/// Runs a session until either side ends it. Whoever breaks it off by dropping this closes the socket with [`close`].
+/// Runs a session until either side ends it. `outputs` come first, and begin with the `setup`. Whoever breaks it off by dropping this closes the socket with [`close`].
 pub(super) async fn run(
     socket: &mut RelaySocket,
-    mut leg: Leg,
-    setup: Setup,
+    leg: &mut Leg,
+    mut outputs: Vec<Output>,
     acts: &mut Acts,
     reporter: &Reporter,
 ) -> Result<SessionEnd, Unheard> {
     let mut session = Session { socket, reporter };
-    let mut outputs = vec![Output::Send(Inbound::Setup(Box::new(setup)))];
-    outputs.extend(leg.open(Instant::now()));
     let longest = Instant::now() + MAX_SESSION;
     let mut cue: Option<Cue> = None;
     loop {
@@ -49,11 +48,11 @@ pub(super) async fn run(
         let cue_at = cue.as_ref().and_then(|cue| leg.when_heard(&cue.words));
         let deadline = [leg.next_deadline(), cue_at].into_iter().flatten().fold(longest, Instant::min);
         let step = tokio::select! {
-            frame = session.socket.next() => on_frame(&mut leg, frame),
-            act = acts.next() => on_act(&mut leg, act),
+            frame = session.socket.next() => on_frame(leg, frame),
+            act = acts.next() => on_act(leg, act),
             () = sleep_until(deadline.into()) => match cue.take_if(|_| cue_at == Some(deadline)) {
-                Some(cue) => on_act(&mut leg, *cue.act),
-                None => Step::after_waiting(&mut leg, longest),
+                Some(cue) => on_act(leg, *cue.act),
+                None => Step::after_waiting(leg, longest),
             },
         };
         outputs = match step {
@@ -74,6 +73,38 @@ pub(super) async fn run(
                 session.answer_close().await;
                 return Ok(end);
             }
+        };
+    }
+}
+
+/// Keeps a session whose socket was lost: the agent falls silent, and what the caller does within `gap` is kept. Returns
+/// what has to be sent once there is a socket again; nothing when the caller has hung up.
+pub(super) async fn keep(
+    leg: &mut Leg,
+    gap: Duration,
+    acts: &mut Acts,
+    reporter: &Reporter,
+) -> Result<Option<Vec<Output>>, Unheard> {
+    let mut kept = Vec::new();
+    let mut outputs = leg.fall_silent(Instant::now());
+    let over = sleep(gap);
+    tokio::pin!(over);
+    loop {
+        for output in outputs {
+            match output {
+                Output::Report(event) => reporter.report(event).await?,
+                Output::Send(_) if kept.len() < MOST_KEPT => kept.push(output),
+                Output::Send(_) | Output::Finish(_) => {}
+            }
+        }
+        outputs = tokio::select! {
+            biased;
+            () = &mut over => return Ok(Some(kept)),
+            act = acts.next() => match on_act(leg, act) {
+                Step::Outputs(outputs) => outputs,
+                Step::HangUp => return Ok(None),
+                Step::SendRaw(_) | Step::Await(_) | Step::Over(_) => Vec::new(),
+            },
         };
     }
 }
@@ -223,6 +254,11 @@ impl SessionEnd {
     /// The socket is gone, or the service closed it, which Twilio takes for the same.
     fn lost(close_code: Option<u16>) -> Self {
         Self::failed(64105, "Websocket ended", close_code)
+    }
+
+    /// Whether Twilio may connect again.
+    pub(super) fn is_loss(&self) -> bool {
+        matches!(self.result, SessionResult::Failed { code: 64105, .. }) && self.close_code != Some(1007)
     }
 
     pub(super) fn event(&self) -> CallEvent {

@@ -27,6 +27,8 @@ pub(crate) struct RelaySettings {
     pub(crate) speaker_events: bool,
     /// The session asked for `tokensPlayed`.
     pub(crate) tokens_played: bool,
+    /// A socket that is lost is opened again, and the session goes on.
+    pub(crate) application_reconnect: bool,
     /// The language that prompts report.
     pub(crate) language: String,
 }
@@ -72,6 +74,7 @@ impl RelaySettings {
             partial_prompts: is_true(attributes, "partialPrompts"),
             speaker_events: asked_for("speaker-events"),
             tokens_played: asked_for("tokens-played"),
+            application_reconnect: is_true(attributes, "applicationReconnect"),
             language,
         }
     }
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(settings.greeting_interruptible, Interruptible::Any);
         assert_eq!(settings.report_during_speech, Interruptible::None);
         assert!(!settings.dtmf_detection && !settings.partial_prompts && !settings.preemptible);
-        assert!(!settings.speaker_events && !settings.tokens_played);
+        assert!(!settings.speaker_events && !settings.tokens_played && !settings.application_reconnect);
         assert_eq!(settings.language, "en-US");
     }
 

@@ -231,6 +231,28 @@ async fn a_lost_socket_leads_through_the_action_to_a_new_session() {
     assert_eq!(hung_up(&mut call).await, Party::Service);
 }
 
+/// Like the usual one, with a socket that is opened again when it is lost.
+const RECONNECTING: &str = r#"<Response><Connect action="https://agent.example/twiml/ended/CA1"><ConversationRelay
+    url="wss://agent.example/relay/CA1" applicationReconnect="true"/></Connect></Response>"#;
+
+#[tokio::test]
+async fn a_session_that_is_to_reconnect_goes_on_over_another_socket_with_what_was_said_meanwhile() {
+    let mut service = service(&[RECONNECTING], TOKEN).await;
+    let carrier = service.carrier.clone().with_failure_delay(Duration::from_millis(200));
+    let mut call = carrier.call(CallOptions::default()).await.unwrap();
+    service.form().await;
+    let mut first_socket = service.socket().await;
+    let first = setup(&mut first_socket).await;
+    call.act(CallerAct::DropSocket).await.unwrap();
+    call.act(CallerAct::Say("Hello?".to_owned())).await.unwrap();
+    let mut second_socket = service.socket().await;
+    assert_eq!(setup(&mut second_socket).await.session_id, first.session_id);
+    let words = frame(&mut second_socket).await;
+    assert!(matches!(&words, Inbound::Prompt(prompt) if prompt.voice_prompt == "Hello?"), "{words:?}");
+    second_socket.send(Message::text(r#"{"type":"end"}"#)).await.unwrap();
+    assert_eq!(ended(&mut call).await.0, "ended", "no action was asked before");
+}
+
 #[tokio::test]
 async fn the_end_of_the_service_carries_its_handoff_data() {
     let mut service = service(&[RELAY, "<Response><Dial>+15550123</Dial></Response>"], TOKEN).await;

@@ -8,6 +8,7 @@ use super::{Action, Conversation, EndReason, Event, Keypad, Phase};
 #[derive(Debug)]
 pub(super) struct Closing {
     reason: EndReason,
+    sentence: String,
     /// When the call ends, although the sentence was not reported as heard.
     release: Instant,
 }
@@ -43,15 +44,15 @@ impl Conversation {
         self.stop_generation(actions);
         self.end_talk_cycle(actions);
         self.abandon_tools(actions);
-        self.say_aside(now, sentence, actions);
-        self.end_when_heard(now, reason);
+        self.say_aside(now, sentence.clone(), actions);
+        self.end_when_heard(now, reason, sentence);
     }
 
-    /// The last words were said; the call ends once they were heard.
-    pub(super) fn end_when_heard(&mut self, now: Instant, reason: EndReason) {
+    /// `sentence` was said last; the call ends once it was heard.
+    pub(super) fn end_when_heard(&mut self, now: Instant, reason: EndReason, sentence: String) {
         self.keypad = Keypad::Clear;
         self.interrupted_at = None;
-        self.phase = Phase::Closing(Closing { reason, release: self.when_heard(now) });
+        self.phase = Phase::Closing(Closing { reason, sentence, release: self.when_heard(now) });
     }
 
     /// Applies an event that does not keep the call from ending.
@@ -68,6 +69,7 @@ impl Conversation {
             }
             // A caller who was thought to be gone may come back.
             Event::TokensSpent { tokens } => self.limits.count_tokens(tokens),
+            Event::Reconnected => self.close_again(now, actions),
             Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
             Event::DeadlineReached => {
                 if let Phase::Closing(closing) = &self.phase
@@ -85,6 +87,21 @@ impl Conversation {
             | Event::GenerationFinished { .. }
             | Event::GenerationFailed { .. }
             | Event::ToolFinished { .. } => {}
+        }
+    }
+
+    /// The carrier has dropped what was left of the last sentence: it is said once more.
+    fn close_again(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.voice.is_idle() {
+            return;
+        }
+        let Phase::Closing(closing) = &self.phase else { return };
+        let sentence = closing.sentence.clone();
+        self.cut_to("");
+        self.say_aside(now, sentence, actions);
+        let release = self.when_heard(now);
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.release = release;
         }
     }
 

@@ -65,6 +65,9 @@ pub enum Event {
         run: RunId,
         result: ToolResult,
     },
+    /// The carrier lost the session for a moment and has it again. What it had not played is gone.
+    Reconnected,
+    /// The caller is gone, or the session is: another one may go on with the call.
     CallerHungUp,
     /// The instant last returned by `next_deadline` has passed.
     DeadlineReached,

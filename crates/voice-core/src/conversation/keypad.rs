@@ -1,5 +1,6 @@
 //! Keys that the caller presses: handled by the use case's menu, or told to the model.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use super::{Action, Arguments, Conversation, Phase};
@@ -76,9 +77,18 @@ impl Conversation {
         match std::mem::take(&mut self.keypad) {
             Keypad::Clear => {}
             Keypad::Collecting { keys, .. } => {
-                self.caller_said(now, &format!("(The caller pressed {keys} on the keypad.)"), actions);
+                self.caller_said(now, &pressed(&keys), actions);
             }
             Keypad::Waiting { key, .. } => self.press(now, key, actions),
+        }
+    }
+
+    /// The session is over: what was pressed and not acted on is left to whoever goes on with the dialogue.
+    pub(super) fn keep_keys(&mut self) {
+        match std::mem::take(&mut self.keypad) {
+            Keypad::Clear => {}
+            Keypad::Collecting { keys, .. } => self.history.push_caller(&pressed(&keys)),
+            Keypad::Waiting { key, .. } => self.history.push_caller(&pressed(key)),
         }
     }
 
@@ -89,7 +99,7 @@ impl Conversation {
         };
         if let Phase::RunningTools(_) = self.phase {
             // Nothing may come between a tool call and its outcome, so the model deals with the key.
-            return self.caller_said(now, &format!("(The caller pressed {key} on the keypad.)"), actions);
+            return self.caller_said(now, &pressed(key), actions);
         }
         self.stop_generation(actions);
         let (text, tool) = match handler {
@@ -102,7 +112,7 @@ impl Conversation {
         {
             return self.press_without_tool(now, key, text, actions);
         }
-        self.history.push_caller(&format!("(The caller pressed {key} on the keypad.)"));
+        self.history.push_caller(&pressed(key));
         let generation = self.new_generation_id();
         let call = tool.map(|name| {
             let id = ToolCallId(format!("keypad-{generation}"));
@@ -129,4 +139,9 @@ impl Conversation {
         }
         self.generate(now, 0, actions);
     }
+}
+
+/// What the model is told of keys.
+fn pressed(keys: impl Display) -> String {
+    format!("(The caller pressed {keys} on the keypad.)")
 }

@@ -11,6 +11,7 @@ mod keypad;
 mod language;
 mod limits;
 mod patience;
+mod reconnection;
 mod rescue;
 mod silence;
 mod tool_runs;
@@ -26,6 +27,8 @@ mod language_tests;
 mod limits_tests;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod reconnection_tests;
 #[cfg(test)]
 mod rescue_tests;
 #[cfg(test)]
@@ -78,8 +81,10 @@ pub struct Conversation {
 pub enum Opening {
     /// The call has just been answered.
     Fresh,
-    /// Another session of the call was lost.
+    /// Another session of the call was lost, and perhaps words with it.
     Resumed,
+    /// Another session of the call came to its end between two turns, so that nothing was lost.
+    Continued,
     /// The call was handed over and nobody took it; `reason` tells the model why.
     Returned { reason: String },
 }
@@ -164,7 +169,8 @@ impl Conversation {
         }
     }
 
-    /// Starts the clocks and answers what a dialogue left unanswered; an agent that was cut off says that it is back.
+    /// Starts the clocks and answers what a dialogue left unanswered. An agent that was cut off says that it is back,
+    /// unless it has something better to say.
     /// To be called once, before any event.
     pub fn begin(&mut self, now: Instant, opening: Opening, actions: &mut Vec<Action>) {
         if self.limits.have_begun() {
@@ -231,7 +237,7 @@ impl Conversation {
                 reason.trim().trim_end_matches('.')
             ));
         }
-        if self.history.last().is_some_and(Message::is_callers) {
+        if self.owes_an_answer() {
             self.generate(now, 0, actions);
         } else if resumed {
             self.say_aside(now, self.sentences().resumed.clone(), actions);
@@ -287,6 +293,7 @@ impl Conversation {
             Event::GenerationFailed { generation } => self.generation_failed(now, generation, actions),
             Event::TokensSpent { tokens } => self.limits.count_tokens(tokens),
             Event::ToolFinished { run, result } => self.tool_finished(now, &run, result, actions),
+            Event::Reconnected => self.reconnected(now, actions),
             Event::CallerHungUp => self.end(EndReason::CallerHungUp, actions),
             Event::DeadlineReached => {
                 self.keys_are_due(now, actions);
@@ -328,7 +335,7 @@ impl Conversation {
     /// When the caller's last words are answered although an interruption stopped the answer. A caller who is entering a
     /// number is not interrupted by that.
     fn unanswered_until(&self) -> Option<Instant> {
-        let unanswered = self.history.last().is_some_and(Message::is_callers) && self.keypad.due().is_none();
+        let unanswered = self.owes_an_answer() && self.keypad.due().is_none();
         self.interrupted_at.filter(|_| unanswered).map(|since| since + WORDS_FOLLOW)
     }
 
@@ -359,9 +366,9 @@ impl Conversation {
         self.stop_generation(actions);
         self.cut_to("");
         self.abandon_tools(actions);
+        self.keep_keys();
         self.record_changes(actions);
         self.phase = Phase::Ended;
-        self.keypad = Keypad::Clear;
         actions.push(Action::End(reason));
     }
 }

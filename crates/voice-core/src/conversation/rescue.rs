@@ -20,7 +20,7 @@ pub(super) enum Rescuers {
 impl From<&Opening> for Rescuers {
     fn from(opening: &Opening) -> Self {
         match opening {
-            Opening::Fresh | Opening::Resumed => Self::Unasked,
+            Opening::Fresh | Opening::Resumed | Opening::Continued => Self::Unasked,
             Opening::Returned { .. } => Self::Absent,
         }
     }
@@ -34,8 +34,9 @@ impl Conversation {
         }
         match self.use_case.rescue.model_fails.clone() {
             Some(target) if self.rescuers == Rescuers::Unasked => {
-                self.answer_instead(now, self.sentences().rescue.clone(), actions);
-                self.end_when_heard(now, EndReason::Rescued { target });
+                let sentence = self.sentences().rescue.clone();
+                self.answer_instead(now, sentence.clone(), actions);
+                self.end_when_heard(now, EndReason::Rescued { target }, sentence);
             }
             _ => self.apologise(now, actions),
         }

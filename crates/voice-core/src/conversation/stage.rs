@@ -75,6 +75,10 @@ impl Stage {
         &self.conversation
     }
 
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.conversation.next_deadline()
     }

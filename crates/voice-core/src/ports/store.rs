@@ -65,6 +65,8 @@ pub enum SessionChange {
     Language(SpokenLanguage),
     /// The caller has proved who they are.
     Verified,
+    /// The session ends between two turns: whoever goes on with the call has lost nothing.
+    Rested,
 }
 
 /// The language that a conversation goes on in.
@@ -329,6 +331,8 @@ pub struct KnownSession {
     pub language: Option<SpokenLanguage>,
     /// The caller has proved who they are.
     pub verified: bool,
+    /// The session of the epoch before this one ended between two turns.
+    pub rested: bool,
 }
 
 /// A message with what is known of how it came about.

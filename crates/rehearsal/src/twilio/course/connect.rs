@@ -5,17 +5,20 @@ use std::time::Instant;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use url::Url;
-use voice_protocols::relay::Setup;
+use voice_protocols::relay::{Inbound, Setup};
 
 use super::{Course, Next};
 use crate::twilio::event::CallEvent;
 use crate::twilio::form::{CallIdentity, ConnectEnding, Direction, SessionResult, sid};
-use crate::twilio::leg::Leg;
+use crate::twilio::leg::{Leg, Output};
 use crate::twilio::line::RelaySocket;
 use crate::twilio::relay_session::{self, SessionEnd};
 use crate::twilio::reporter::Unheard;
 use crate::twilio::settings::RelaySettings;
 use crate::twilio::twiml::Relay;
+
+/// How often Twilio tries to open a lost socket again, as far as the stand-in goes: it is not documented.
+const RECONNECTS: u32 = 3;
 
 /// The socket of the session that is going on.
 #[derive(Debug)]
@@ -59,23 +62,77 @@ impl Course {
         self.reporter.report(SessionEnd::completed().event()).await
     }
 
+    /// Holds a session to its end, over several sockets if the TwiML asks for that.
     async fn hold_session(&mut self, session_id: &str, relay: &Relay) -> Result<SessionEnd, Unheard> {
+        let mut leg = Leg::new(RelaySettings::of(relay), self.pace);
+        let setup = setup(&self.identity, session_id, relay, self.relays.before == 0);
+        let setup = || Output::Send(Inbound::Setup(Box::new(setup.clone())));
+        if let Err(end) = self.open_socket(session_id, relay).await? {
+            return Ok(end);
+        }
+        self.relays.before += 1;
+        let mut outputs = vec![setup()];
+        outputs.extend(leg.open(Instant::now()));
+        loop {
+            let end = match &mut self.relays.open {
+                Some(OpenRelay(socket)) => {
+                    relay_session::run(socket, &mut leg, outputs, &mut self.acts, &self.reporter).await?
+                }
+                None => SessionEnd::completed(),
+            };
+            self.relays.open = None;
+            if !(leg.reconnects() && end.is_loss()) {
+                return Ok(end);
+            }
+            self.reporter.report(CallEvent::SocketLost).await?;
+            let Some(kept) = self.reopen(&mut leg, session_id, relay).await? else {
+                return Ok(SessionEnd::completed());
+            };
+            if self.relays.open.is_none() {
+                return Ok(end);
+            }
+            outputs = vec![setup()];
+            outputs.extend(kept);
+        }
+    }
+
+    /// Opens the socket; the error is how the session ends without one.
+    async fn open_socket(
+        &mut self,
+        session_id: &str,
+        relay: &Relay,
+    ) -> Result<Result<(), SessionEnd>, Unheard> {
         let socket = match self.line.connect(&relay.url).await {
             Ok(socket) => socket,
             Err(error) => {
                 self.reporter.report(CallEvent::Protocol(format!("{error:#}"))).await?;
-                return Ok(SessionEnd::failed(64102, "Unable to connect to the websocket URL", None));
+                let end = SessionEnd::failed(64102, "Unable to connect to the websocket URL", None);
+                return Ok(Err(end));
             }
         };
-        let OpenRelay(socket) = self.relays.open.insert(OpenRelay(socket));
+        self.relays.open = Some(OpenRelay(socket));
         let path = Url::parse(&relay.url).map_or_else(|_| relay.url.clone(), |url| url.path().to_owned());
         self.reporter.report(CallEvent::Connected { session_id: session_id.to_owned(), path }).await?;
-        let leg = Leg::new(RelaySettings::of(relay), self.pace);
-        let setup = setup(&self.identity, session_id, relay, self.relays.before == 0);
-        self.relays.before += 1;
-        let end = relay_session::run(socket, leg, setup, &mut self.acts, &self.reporter).await;
-        self.relays.open = None;
-        end
+        Ok(Ok(()))
+    }
+
+    /// Tries to open a socket again that was lost. Returns what happened meanwhile; nothing when the caller has hung up.
+    async fn reopen(
+        &mut self,
+        leg: &mut Leg,
+        session_id: &str,
+        relay: &Relay,
+    ) -> Result<Option<Vec<Output>>, Unheard> {
+        let mut kept = Vec::new();
+        for _ in 0..RECONNECTS {
+            let more = relay_session::keep(leg, self.failure_delay, &mut self.acts, &self.reporter).await?;
+            let Some(more) = more else { return Ok(None) };
+            kept.extend(more);
+            if self.open_socket(session_id, relay).await?.is_ok() {
+                break;
+            }
+        }
+        Ok(Some(kept))
     }
 }
 

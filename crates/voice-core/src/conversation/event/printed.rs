@@ -42,6 +42,7 @@ impl Debug for Event {
             Self::ToolFinished { run, result } => {
                 formatter.debug_struct("ToolFinished").field("run", run).field("result", result).finish()
             }
+            Self::Reconnected => formatter.write_str("Reconnected"),
             Self::CallerHungUp => formatter.write_str("CallerHungUp"),
             Self::DeadlineReached => formatter.write_str("DeadlineReached"),
         }

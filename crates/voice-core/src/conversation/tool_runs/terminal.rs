@@ -100,6 +100,17 @@ impl Conversation {
         }
     }
 
+    /// The caller has not heard the agent's last words, so nothing ends the call upon them.
+    pub(in crate::conversation) fn drop_terminal_runs(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Phase::RunningTools(runs) = &mut self.phase else { return };
+        runs.settle(actions, |state| {
+            matches!(state, RunState::Held { .. }).then_some(Verdict::NotDone(
+                "Not done: the line was lost for a moment, and the caller has not heard your last words.",
+            ))
+        });
+        self.go_on_when_settled(now, actions);
+    }
+
     /// What is yet to be said before a tool ends the conversation, which must not break off without a word.
     fn farewell(&self) -> Option<String> {
         let Phase::RunningTools(runs) = &self.phase else { return None };

@@ -1,0 +1,89 @@
+//! Calls whose line is lost: how often they go on, and that one session at a time speaks and writes for them.
+
+use rehearsal::bedrock::Answer;
+use rehearsal::twilio::{CallEvent, CallerAct};
+use serde_json::json;
+use trunkline::metrics::Counter;
+use voice_core::message::{GenerationId, RunId, ToolCallId};
+use voice_core::ports::{CallStore, Claim, Ownership, RunClaim, RunStore};
+
+use crate::socket;
+use crate::support::{
+    AT_ONCE, DEFAULT, SOON, ask, bedrock, call, dialogue, every_request_was_valid, finish, item, items,
+    stage, use_case,
+};
+use crate::two_services::Two;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_goes_on_at_another_service_as_it_was() {
+    let mut two = Two::start([use_case(DEFAULT, json!({}))]).await;
+    let mut call = two.call(AT_ONCE).await;
+    bedrock(&two.first).script(Answer::text("At nine."));
+    ask(&mut call, "When do you open?").await;
+    two.lead_to_second();
+    call.act(CallerAct::DropSocket).await.unwrap();
+    let connected = |event: &CallEvent| matches!(event, CallEvent::Connected { .. }).then_some(());
+    call.wait_for(SOON, connected).await.unwrap();
+    bedrock(&two.first).script(Answer::text("Yes."));
+    assert_eq!(ask(&mut call, "Every day?").await, "Yes.", "nothing was lost, so nothing is said about it");
+    let told = dialogue(&bedrock(&two.first).requests().pop().unwrap());
+    assert_eq!(told, ["user: When do you open?", "assistant: At nine.", "user: Every day?"]);
+    assert_eq!(two.second.metrics.value(Counter::SessionsStarted), 1);
+    call.hang_up().await.unwrap();
+    two.finish().await;
+    every_request_was_valid(&two.first);
+}
+
+#[tokio::test]
+async fn a_line_that_twilio_connects_again_by_itself_is_given_up_after_ten_times() {
+    let relay = json!({ "conversationRelayParams": { "applicationReconnect": true } });
+    let mut stage = stage([use_case(DEFAULT, relay)]).await;
+    let mut call = call(&stage, AT_ONCE).await;
+    let connected = |event: &CallEvent| matches!(event, CallEvent::Connected { .. }).then_some(());
+    call.wait_for(SOON, connected).await.unwrap();
+    for _ in 0..10 {
+        call.act(CallerAct::DropSocket).await.unwrap();
+        call.wait_for(SOON, connected).await.unwrap();
+        bedrock(&stage).script(Answer::text("I am here."));
+        assert_eq!(ask(&mut call, "Hello?").await, "I am here.");
+    }
+    call.act(CallerAct::DropSocket).await.unwrap();
+    let spoken = |event: &CallEvent| match event {
+        CallEvent::Spoken(words) => Some(words.clone()),
+        _ => None,
+    };
+    assert!(call.wait_for(SOON, spoken).await.unwrap().contains("cannot take your call"));
+    assert_eq!(stage.metrics.value(Counter::ResumesRefused), 1);
+    let session = item(&stage, &call.sid, "connection").await.unwrap();
+    assert_eq!(session["resumes"], 11);
+    finish(&mut stage).await;
+}
+
+#[tokio::test]
+async fn an_owner_whose_call_was_claimed_elsewhere_neither_speaks_nor_writes_nor_runs_tools() {
+    let stage = stage([use_case(DEFAULT, json!({}))]).await;
+    let mut old = socket::connected(&stage).await;
+    bedrock(&stage).script(Answer::text("At nine."));
+    old.say("When do you open?").await;
+    assert_eq!(old.agent_turn().await, "At nine.");
+    let known = loop {
+        let session = item(&stage, &old.call_sid, "connection").await.unwrap();
+        if session["epoch"] == 1 {
+            break session;
+        }
+    };
+    let claimed = stage.store.claim_session(&old.call_sid, "another service", Claim::Next).await.unwrap();
+    assert!(matches!(claimed, Ownership::Ours(session) if session.epoch == 2));
+    let before = items(&stage, &old.call_sid).await;
+    // It does not know yet. At its first write it learns it.
+    old.say("Every day?").await;
+    assert_eq!(old.close_code().await, 1000);
+    assert_eq!(stage.metrics.value(Counter::JournalFenced), 1);
+    let after = items(&stage, &old.call_sid).await;
+    assert_eq!(after.len(), before.len(), "nothing more was written: {after:?}");
+    let run = RunId { generation: GenerationId(1), call: ToolCallId("t-1".to_owned()) };
+    let owner = known["owner"].as_str().unwrap();
+    let refused = stage.store.claim_run(&old.call_sid, owner, &run, "order").await.unwrap();
+    assert_eq!(refused, RunClaim::Overtaken);
+    stage.stop().await.unwrap();
+}
