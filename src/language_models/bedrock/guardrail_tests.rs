@@ -94,7 +94,7 @@ async fn go_on(stand_in: &BedrockStandIn, use_case: UseCase, history: &[Message]
     Answered { texts, tools, completion, trace, messages: asked.body["messages"].clone() }
 }
 
-fn caller(text: &str) -> Message {
+pub(super) fn caller(text: &str) -> Message {
     Message::Caller { text: text.to_owned() }
 }
 
@@ -130,7 +130,7 @@ fn marked(messages: &Value) -> Vec<(usize, usize, &str)> {
     marked
 }
 
-fn request(use_case: UseCase, history: &[Message]) -> GenerationRequest {
+pub(super) fn request(use_case: UseCase, history: &[Message]) -> GenerationRequest {
     let call = CallContext {
         call_sid: "CA1".to_owned(),
         account_sid: "AC1".to_owned(),

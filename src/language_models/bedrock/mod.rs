@@ -4,6 +4,8 @@
 //! A generation is a lazy stream; dropping it drops the SDK's stream, which cancels the request.
 
 mod attempt;
+#[cfg(test)]
+mod attempt_tests;
 mod breaker;
 mod client;
 mod credentials;
