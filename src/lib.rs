@@ -17,4 +17,5 @@ pub mod store;
 pub mod telemetry;
 pub mod telephony;
 pub mod templates;
+pub mod token_bucket;
 pub mod tools;

@@ -68,6 +68,16 @@ pub enum Counter {
     ApiUnauthorized,
     /// An MCP server could not be reached, or did not answer as the protocol wants it.
     McpFailures,
+    /// A connection on which nobody had shown a valid signature or token had to make room for another one.
+    ConnectionsRefused,
+    /// A request without a valid signature or token from where too many of them come.
+    RequestsThrottled,
+    /// A message of a socket that brings more of them than any carrier would.
+    FramesDropped,
+    /// A caller for whom no line was free went to where their use case sends such callers.
+    CallsOverflowed,
+    /// The ECS agent did not change the protection of the task.
+    ProtectionFailures,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -114,6 +124,11 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::TransfersReturned, "transfers.returned"),
     (Counter::ApiUnauthorized, "api.unauthorized"),
     (Counter::McpFailures, "mcp.failures"),
+    (Counter::ConnectionsRefused, "connections.refused"),
+    (Counter::RequestsThrottled, "requests.throttled"),
+    (Counter::FramesDropped, "frames.dropped"),
+    (Counter::CallsOverflowed, "calls.overflowed"),
+    (Counter::ProtectionFailures, "protection.failures"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -4,6 +4,7 @@
 
 mod calls;
 mod frame;
+mod frame_rate;
 mod generation;
 mod handshake;
 mod journal;
@@ -14,6 +15,8 @@ mod relay_session;
 
 #[cfg(test)]
 mod effects_tests;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod tests;
 

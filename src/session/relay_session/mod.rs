@@ -24,6 +24,7 @@ use voice_core::ports::{ModelEvent, Session, ToolResult};
 use voice_protocols::relay::Outbound;
 
 use super::frame::{CloseCode, Frame, SocketError};
+use super::frame_rate::FrameRate;
 use super::generation::{LiveGeneration, Notes};
 use super::handshake::close;
 use super::journal::{Journal, Standing};
@@ -71,6 +72,8 @@ enum Ending {
     TakenOver,
     ShuttingDown,
     ProtocolBroken,
+    /// The call is not lost by it: Twilio asks what comes next, and is told to connect it again.
+    MessageTooLarge,
     PeerSilent,
 }
 
@@ -127,6 +130,7 @@ struct RelaySession<S> {
     actions: Vec<Action>,
     outgoing: Vec<Outbound>,
     malformed_in_a_row: u32,
+    frame_rate: FrameRate,
     generations: u32,
     last_sign_of_life: Instant,
     next_ping: Instant,
@@ -176,6 +180,7 @@ where
             actions: Vec::new(),
             outgoing: Vec::new(),
             malformed_in_a_row: 0,
+            frame_rate: FrameRate::new(now),
             generations: 0,
             last_sign_of_life: now,
             next_ping: now + BETWEEN_PINGS,
@@ -259,6 +264,7 @@ where
                 close(&mut self.socket, CloseCode::Normal).await;
             }
             Ending::CallerLeft | Ending::TakenOver => close(&mut self.socket, CloseCode::Normal).await,
+            Ending::MessageTooLarge => close(&mut self.socket, CloseCode::TooLarge).await,
             Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
             Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
         }
