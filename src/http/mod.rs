@@ -10,6 +10,7 @@ mod handoff_record;
 mod health;
 mod hold;
 mod launched;
+mod overflow;
 mod parties;
 mod problem;
 mod relay;
@@ -109,6 +110,7 @@ fn router(service: Service) -> Router {
         .route("/twiml/ended/{call_sid}/{launch}", webhook(ended::ended))
         .route("/twiml/handoff/{call_sid}", webhook(handoff::handoff_ended))
         .route("/twiml/handoff-status/{call_sid}", webhook(warm_transfer::person_status))
+        .route("/twiml/overflow/{use_case}", webhook(overflow::overflow_ended))
         .route("/twiml/whisper/{call_sid}", webhook(whisper::whisper))
         .route("/twiml/whisper/{call_sid}/accept", webhook(whisper::accept))
         .route("/twiml/hold/{call_sid}", webhook(hold::hold))

@@ -72,7 +72,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
     let ports = service.ports.for_a_session();
     let (answered, slot) = match service.calls.take_answered(&call_sid) {
         Some((call, slot)) => (Some(call), slot),
-        None => (None, service.calls.readmit()),
+        None => (None, service.calls.readmit(&call_sid)),
     };
     let leave =
         Leave { now: service.shutting_down.child_token(), shutting_down: service.shutting_down.clone() };
