@@ -137,6 +137,7 @@ impl App {
             lines,
             sip_endpoint,
             api_tokens: settings.api_tokens.clone(),
+            connections: settings.connections.clone(),
             draining,
             shutting_down: CancellationToken::new(),
         });

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod authored;
+mod connections;
 mod public_url;
 mod secrets;
 mod table;
@@ -20,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use voice_core::private::Private;
 
 pub use access::ToolAccess;
+pub use connections::ConnectionSettings;
 pub use public_url::PublicUrl;
 pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};
@@ -42,6 +44,7 @@ pub struct Settings {
     pub default_model: Option<String>,
     pub time_zone: TimeZone,
     pub max_calls: usize,
+    pub connections: ConnectionSettings,
     pub model_deadlines: ModelDeadlines,
     /// How long sessions, turns and tool runs stay in the table.
     pub keep_calls: Duration,
@@ -101,6 +104,7 @@ impl Settings {
         let port = Self::read_port(source)?;
         let address: IpAddr = parsed(source, "LISTEN_ADDRESS", "an IP address such as 127.0.0.1")?;
         let listen = SocketAddr::new(address, port);
+        let max_calls = number(source, "MAX_CALLS", "a number of calls")?;
         Ok(Self {
             listen,
             public_url: public_url(source)?,
@@ -112,7 +116,8 @@ impl Settings {
             default_use_case: required(source, "STACK_USE_CASE")?,
             default_model: optional(source, "MODEL_IDENTIFIER"),
             time_zone: time_zone(source)?,
-            max_calls: number(source, "MAX_CALLS", "a number of calls")?,
+            max_calls,
+            connections: ConnectionSettings::read(source, max_calls)?,
             model_deadlines: ModelDeadlines {
                 first_token: Duration::from_millis(number(source, "MODEL_FIRST_TOKEN_MS", MILLISECONDS)?),
                 next_token: Duration::from_millis(number(source, "MODEL_NEXT_TOKEN_MS", MILLISECONDS)?),

@@ -90,6 +90,24 @@ pub const SETTINGS: &[Setting] = &[
         "the number of calls at once, past which a caller hears the busy line and no call is placed",
     ),
     setting(
+        "MAX_CONNECTIONS",
+        &[],
+        None,
+        "the number of open connections past which those without a valid signature make room; four for each of MAX_CALLS, and at least 4096, when not set",
+    ),
+    setting(
+        "MAX_CONNECTIONS_PER_SOURCE",
+        &[],
+        Some("64"),
+        "the number of connections of one address past which those without a valid signature make room",
+    ),
+    setting(
+        "TRUSTED_PROXIES",
+        &[],
+        None,
+        "the networks of load balancers whose X-Forwarded-For is believed, such as 10.0.0.0/16; several, separated by commas",
+    ),
+    setting(
         "MODEL_FIRST_TOKEN_MS",
         &[],
         Some("3000"),

@@ -15,6 +15,7 @@ mod parties;
 mod problem;
 mod relay;
 mod returning;
+mod server;
 mod signed;
 mod socket;
 mod status;
@@ -22,7 +23,6 @@ mod twiml;
 mod warm_transfer;
 mod whisper;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -30,7 +30,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get};
-use axum::serve::ListenerExt;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +38,7 @@ use voice_core::private::Private;
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
-use crate::config::PublicUrl;
+use crate::config::{ConnectionSettings, PublicUrl};
 use crate::metrics::Metrics;
 use crate::outbound::Lines;
 use crate::session::{Calls, Ports};
@@ -74,6 +73,7 @@ pub struct Parts {
     pub sip_endpoint: Option<String>,
     /// There is no operator API when there are none.
     pub api_tokens: Vec<Private<String>>,
+    pub connections: ConnectionSettings,
     /// Cancelled when no new calls are taken any more.
     pub draining: CancellationToken,
     /// Cancelled when calls in progress must end.
@@ -142,12 +142,7 @@ where
 
 /// Serves until `stop` is cancelled; connections that are upgraded live on.
 pub async fn serve(listener: TcpListener, service: Service, stop: CancellationToken) -> std::io::Result<()> {
-    // Without this the kernel holds small messages back for some 40 ms.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
-    let app = router(service).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    let (limits, metrics) = (service.connections.clone(), service.metrics().clone());
+    server::serve(listener, router(service), limits, metrics, stop).await;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracing::{Instrument, error, info_span, warn};
@@ -17,7 +17,7 @@ use super::Service;
 use super::ended::prepare_again;
 use super::parties::Parties;
 use super::returning::{RETURNED, Returned};
-use super::signed::{Refused, check_handshake};
+use super::signed::{Handshake, Refused, check_handshake};
 use super::socket::CallSocket;
 use crate::metrics::Counter;
 use crate::session::{Leave, Ports, PreparedCall, SessionStart, run, setup_fits};
@@ -34,11 +34,10 @@ const MESSAGES_PER_SESSION: u32 = 1_000_000;
 pub(super) async fn connect(
     State(service): State<Service>,
     Path(call_sid): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
+    handshake: Handshake,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refused> {
-    check_handshake(&service, &uri, &headers)?;
+    check_handshake(&service, &handshake)?;
     if !is_call_sid(&call_sid) {
         service.metrics().count(Counter::SessionsRefused);
         return Ok((StatusCode::NOT_FOUND, "There is no such call.\n").into_response());
