@@ -5,6 +5,7 @@ pub mod app;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod ecs;
 pub mod escalation;
 pub mod http;
 pub mod language_models;

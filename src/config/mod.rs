@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 use voice_core::private::Private;
 
 pub use access::ToolAccess;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub keep_calls: Duration,
     /// How long calls in progress may go on after a signal to stop.
     pub drain: Duration,
+    /// The agent of ECS beside this task, when it is one.
+    pub ecs_agent: Option<Url>,
     pub log: LogSettings,
 }
 
@@ -126,6 +129,7 @@ impl Settings {
                 number::<u32>(source, "KEEP_CALLS_HOURS", "a number of hours")?.into(),
             ),
             drain: Duration::from_secs(number(source, "DRAIN_SECONDS", "a number of seconds")?),
+            ecs_agent: ecs_agent(source)?,
             log: LogSettings::read(source)?,
         })
     }
@@ -189,6 +193,13 @@ fn signatures(source: Source<'_>, listen: SocketAddr) -> Result<SignatureCheck, 
         }),
         (true, false) => Err(missing("TWILIO_AUTH_TOKEN")),
     }
+}
+
+fn ecs_agent(source: Source<'_>) -> Result<Option<Url>, SettingError> {
+    const VARIABLE: &str = "ECS_AGENT_URI";
+    let Some(text) = optional(source, VARIABLE) else { return Ok(None) };
+    let uri = Url::parse(&text).ok().filter(|uri| matches!(uri.scheme(), "http" | "https"));
+    uri.map(Some).ok_or_else(|| wrong(VARIABLE, text, "an http:// address"))
 }
 
 fn time_zone(source: Source<'_>) -> Result<TimeZone, SettingError> {
@@ -290,6 +301,8 @@ mod tests {
             (("LOG_FORMAT", "xml"), "LOG_FORMAT: wants json or pretty, not \"xml\""),
             (("PUBLIC_URL", "voice.example.com"), "PUBLIC_URL: wants https://"),
             (("MAX_CALLS", "-1"), "MAX_CALLS: wants a number of calls"),
+            (("MAX_CONNECTIONS", "500"), "MAX_CONNECTIONS: wants more connections than MAX_CALLS"),
+            (("ECS_AGENT_URI", "169.254.170.2"), "ECS_AGENT_URI: wants an http:// address"),
             (("TWILIO_AUTH_TOKEN", ""), "TWILIO_AUTH_TOKEN: is not set"),
             (("TWILIO_AUTH_TOKEN", " , "), "TWILIO_AUTH_TOKEN: is not set"),
             (("KEEP_CALLS_HOURS", "99999999999999"), "KEEP_CALLS_HOURS: wants"),

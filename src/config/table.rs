@@ -126,6 +126,12 @@ pub const SETTINGS: &[Setting] = &[
         "how long sessions, turns and tool runs stay in the table, in hours",
     ),
     setting("DRAIN_SECONDS", &[], Some("100"), "how long calls may go on after SIGTERM, in seconds"),
+    setting(
+        "ECS_AGENT_URI",
+        &[],
+        None,
+        "where the agent of ECS is, set by ECS itself; calls keep the task from being stopped when it is there",
+    ),
     setting("LOG_FORMAT", &[], Some("json"), "how log lines look: json or pretty"),
     setting("RUST_LOG", &[], Some("info"), "which log lines are written, such as info,trunkline=debug"),
     setting(
