@@ -14,6 +14,7 @@ use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
 use crate::config::{SettingError, Settings, SignatureCheck, tool_secrets_of_environment};
+use crate::ecs::{EcsAgent, keep_protected};
 use crate::escalation::UseCases;
 use crate::http::{Parts, Service};
 use crate::language_models::bedrock::{Bedrock, BedrockParts, ClientSettings, Clients, Deadlines};
@@ -111,6 +112,12 @@ impl App {
             tasks,
             owner,
         };
+        let shutting_down = CancellationToken::new();
+        if let Some(uri) = &settings.ecs_agent {
+            let agent = EcsAgent::new(uri).context("no requests can be made to the ECS agent")?;
+            let (calls, leaving, metrics) = (calls.clone(), shutting_down.clone(), ports.metrics.clone());
+            ports.tasks.spawn(keep_protected(agent, move || calls.active(), leaving, metrics));
+        }
         let service = Service::new(Parts {
             public_url: settings.public_url.clone(),
             signatures: match &settings.signatures {
@@ -134,8 +141,9 @@ impl App {
             lines,
             sip_endpoint,
             api_tokens: settings.api_tokens.clone(),
+            connections: settings.connections.clone(),
             draining,
-            shutting_down: CancellationToken::new(),
+            shutting_down,
         });
         Ok(Self { service, drain: settings.drain })
     }

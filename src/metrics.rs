@@ -84,6 +84,16 @@ pub enum Counter {
     CallsRedirected,
     /// The sessions of a call broke too often; the caller heard an apology.
     ResumesRefused,
+    /// A connection on which nobody had shown a valid signature or token had to make room for another one.
+    ConnectionsRefused,
+    /// A request without a valid signature or token from where too many of them come.
+    RequestsThrottled,
+    /// A message of a socket that brings more of them than any carrier would.
+    FramesDropped,
+    /// A caller for whom no line was free went to where their use case sends such callers.
+    CallsOverflowed,
+    /// The ECS agent did not change the protection of the task.
+    ProtectionFailures,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -138,6 +148,11 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::CallsHandedOver, "calls.handed_over"),
     (Counter::CallsRedirected, "calls.redirected"),
     (Counter::ResumesRefused, "resumes.refused"),
+    (Counter::ConnectionsRefused, "connections.refused"),
+    (Counter::RequestsThrottled, "requests.throttled"),
+    (Counter::FramesDropped, "frames.dropped"),
+    (Counter::CallsOverflowed, "calls.overflowed"),
+    (Counter::ProtectionFailures, "protection.failures"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod authored;
+mod connections;
 mod public_url;
 mod secrets;
 mod table;
@@ -17,9 +18,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 use voice_core::private::Private;
 
 pub use access::ToolAccess;
+pub use connections::ConnectionSettings;
 pub use public_url::PublicUrl;
 pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};
@@ -42,6 +45,7 @@ pub struct Settings {
     pub default_model: Option<String>,
     pub time_zone: TimeZone,
     pub max_calls: usize,
+    pub connections: ConnectionSettings,
     pub model_deadlines: ModelDeadlines,
     /// When a second model is asked because the first one is late; never when absent.
     pub model_hedge: Option<Duration>,
@@ -51,6 +55,8 @@ pub struct Settings {
     pub keep_calls: Duration,
     /// How long calls in progress may go on after a signal to stop.
     pub drain: Duration,
+    /// The agent of ECS beside this task, when it is one.
+    pub ecs_agent: Option<Url>,
     pub log: LogSettings,
 }
 
@@ -105,6 +111,7 @@ impl Settings {
         let port = Self::read_port(source)?;
         let address: IpAddr = parsed(source, "LISTEN_ADDRESS", "an IP address such as 127.0.0.1")?;
         let listen = SocketAddr::new(address, port);
+        let max_calls = number(source, "MAX_CALLS", "a number of calls")?;
         Ok(Self {
             listen,
             public_url: public_url(source)?,
@@ -116,7 +123,8 @@ impl Settings {
             default_use_case: required(source, "STACK_USE_CASE")?,
             default_model: optional(source, "MODEL_IDENTIFIER"),
             time_zone: time_zone(source)?,
-            max_calls: number(source, "MAX_CALLS", "a number of calls")?,
+            max_calls,
+            connections: ConnectionSettings::read(source, max_calls)?,
             model_deadlines: ModelDeadlines {
                 first_token: Duration::from_millis(number(source, "MODEL_FIRST_TOKEN_MS", MILLISECONDS)?),
                 next_token: Duration::from_millis(number(source, "MODEL_NEXT_TOKEN_MS", MILLISECONDS)?),
@@ -127,6 +135,7 @@ impl Settings {
                 number::<u32>(source, "KEEP_CALLS_HOURS", "a number of hours")?.into(),
             ),
             drain: Duration::from_secs(parsed(source, "DRAIN_SECONDS", "a number of seconds")?),
+            ecs_agent: ecs_agent(source)?,
             log: LogSettings::read(source)?,
         })
     }
@@ -190,6 +199,13 @@ fn signatures(source: Source<'_>, listen: SocketAddr) -> Result<SignatureCheck, 
         }),
         (true, false) => Err(missing("TWILIO_AUTH_TOKEN")),
     }
+}
+
+fn ecs_agent(source: Source<'_>) -> Result<Option<Url>, SettingError> {
+    const VARIABLE: &str = "ECS_AGENT_URI";
+    let Some(text) = optional(source, VARIABLE) else { return Ok(None) };
+    let uri = Url::parse(&text).ok().filter(|uri| matches!(uri.scheme(), "http" | "https"));
+    uri.map(Some).ok_or_else(|| wrong(VARIABLE, text, "an http:// address"))
 }
 
 fn time_zone(source: Source<'_>) -> Result<TimeZone, SettingError> {
@@ -302,6 +318,8 @@ mod tests {
             (("LOG_FORMAT", "xml"), "LOG_FORMAT: wants json or pretty, not \"xml\""),
             (("PUBLIC_URL", "voice.example.com"), "PUBLIC_URL: wants https://"),
             (("MAX_CALLS", "-1"), "MAX_CALLS: wants a number of calls"),
+            (("MAX_CONNECTIONS", "500"), "MAX_CONNECTIONS: wants more connections than MAX_CALLS"),
+            (("ECS_AGENT_URI", "169.254.170.2"), "ECS_AGENT_URI: wants an http:// address"),
             (("TWILIO_AUTH_TOKEN", ""), "TWILIO_AUTH_TOKEN: is not set"),
             (("TWILIO_AUTH_TOKEN", " , "), "TWILIO_AUTH_TOKEN: is not set"),
             (("KEEP_CALLS_HOURS", "99999999999999"), "KEEP_CALLS_HOURS: wants"),

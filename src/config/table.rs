@@ -90,6 +90,24 @@ pub const SETTINGS: &[Setting] = &[
         "the number of calls at once, past which a caller hears the busy line and no call is placed",
     ),
     setting(
+        "MAX_CONNECTIONS",
+        &[],
+        None,
+        "the number of open connections past which those without a valid signature make room; four for each of MAX_CALLS, and at least 4096, when not set",
+    ),
+    setting(
+        "MAX_CONNECTIONS_PER_SOURCE",
+        &[],
+        Some("64"),
+        "the number of connections of one address past which those without a valid signature make room",
+    ),
+    setting(
+        "TRUSTED_PROXIES",
+        &[],
+        None,
+        "the networks of load balancers whose X-Forwarded-For is believed, such as 10.0.0.0/16; several, separated by commas",
+    ),
+    setting(
         "MODEL_FIRST_TOKEN_MS",
         &[],
         Some("3000"),
@@ -124,6 +142,12 @@ pub const SETTINGS: &[Setting] = &[
         &[],
         Some("80"),
         "how long calls may go on after SIGTERM before they are handed to another task, in seconds",
+    ),
+    setting(
+        "ECS_AGENT_URI",
+        &[],
+        None,
+        "where the agent of ECS is, set by ECS itself; calls keep the task from being stopped when it is there",
     ),
     setting("LOG_FORMAT", &[], Some("json"), "how log lines look: json or pretty"),
     setting("RUST_LOG", &[], Some("info"), "which log lines are written, such as info,trunkline=debug"),

@@ -23,6 +23,7 @@ use voice_core::use_case::OnMachine;
 
 use super::Service;
 use super::problem::Problem;
+use super::server::Visitor;
 use crate::metrics::Counter;
 use crate::outbound::is_launch_id;
 use crate::telemetry::causes;
@@ -187,10 +188,19 @@ async fn authorized(State(service): State<Service>, request: Request, next: Next
         let (scheme, token) = shown.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
+    let visitor: Option<&Visitor> = request.extensions().get();
     if token.is_some_and(|token| is_one_of(token, &service.api_tokens)) {
+        if let Some(visitor) = visitor {
+            visitor.is_known();
+        }
         return next.run(request).await;
     }
     service.metrics().count(Counter::ApiUnauthorized);
+    if visitor.is_some_and(|visitor| !visitor.is_refused()) {
+        let problem =
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "there were too many requests");
+        return problem.into_response();
+    }
     warn!(shown = token.is_some(), "a request to the operator API without a valid token was refused");
     let challenge = HeaderValue::from_static("Bearer");
     let problem =

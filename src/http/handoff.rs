@@ -219,8 +219,7 @@ impl Handoff {
 
     /// The number that is shown to the person.
     pub(super) fn caller_id(&self, dial: &Dial) -> Option<String> {
-        let own_number = Some(self.own_number.expose()).filter(|number| is_e164(number));
-        dial.caller_id.as_ref().or(own_number).cloned()
+        shown_number(dial, &self.own_number)
     }
 
     fn verbs(self, service: &Service) -> Vec<Verb> {
@@ -230,28 +229,47 @@ impl Handoff {
             Destination::WarmTransfer { .. } if is_warm(service, Some(&self.target)) => {
                 Verb::Dial(warm_transfer::conference(&self.call_sid, action, route("hold")))
             }
-            Destination::Dial(dial) | Destination::WarmTransfer { dial, .. } => Verb::Dial(twiml::Dial {
-                target: dialled(&dial.to),
-                action,
-                timeout_seconds: Some(seconds(dial)),
-                caller_id: self.caller_id(dial),
-                answer_on_bridge: true,
-            }),
-            Destination::Queue { name } => {
-                Verb::Enqueue(Enqueue { place: QueuePlace::Named(name.clone()), action })
-            }
-            Destination::Workflow { sid } => {
-                let task = json!({
+            to => put_through(to, &self.own_number, action, || {
+                json!({
                     "callSid": self.call_sid,
                     "reason": self.reason.expose(),
                     "summary": self.summary.expose(),
-                });
-                Verb::Enqueue(Enqueue { place: QueuePlace::Workflow { sid: sid.clone(), task }, action })
-            }
-            Destination::Redirect { url } => Verb::Redirect(url.clone()),
+                })
+            }),
         };
         self.announcement.into_iter().chain([last]).collect()
     }
+}
+
+/// What connects the caller with a target directly, a warm transfer included. `task` is what a workflow is told.
+pub(super) fn put_through(
+    to: &Destination,
+    own_number: &Private<String>,
+    action: Option<String>,
+    task: impl FnOnce() -> serde_json::Value,
+) -> Verb {
+    match to {
+        Destination::Dial(dial) | Destination::WarmTransfer { dial, .. } => Verb::Dial(twiml::Dial {
+            target: dialled(&dial.to),
+            action,
+            timeout_seconds: Some(seconds(dial)),
+            caller_id: shown_number(dial, own_number),
+            answer_on_bridge: true,
+        }),
+        Destination::Queue { name } => {
+            Verb::Enqueue(Enqueue { place: QueuePlace::Named(name.clone()), action })
+        }
+        Destination::Workflow { sid } => {
+            Verb::Enqueue(Enqueue { place: QueuePlace::Workflow { sid: sid.clone(), task: task() }, action })
+        }
+        Destination::Redirect { url } => Verb::Redirect(url.clone()),
+    }
+}
+
+/// The number that is shown to the person.
+fn shown_number(dial: &Dial, own_number: &Private<String>) -> Option<String> {
+    let own_number = Some(own_number.expose()).filter(|number| is_e164(number));
+    dial.caller_id.as_ref().or(own_number).cloned()
 }
 
 fn dialled(party: &Party) -> DialTarget {

@@ -12,10 +12,12 @@ mod handoff_record;
 mod health;
 mod hold;
 mod launched;
+mod overflow;
 mod parties;
 mod problem;
 mod relay;
 mod returning;
+mod server;
 mod signed;
 mod socket;
 mod status;
@@ -23,7 +25,6 @@ mod twiml;
 mod warm_transfer;
 mod whisper;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -31,7 +32,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get};
-use axum::serve::ListenerExt;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,7 @@ use voice_core::private::Private;
 use voice_protocols::signature::SignatureValidator;
 
 use crate::catalog::Catalog;
-use crate::config::PublicUrl;
+use crate::config::{ConnectionSettings, PublicUrl};
 use crate::metrics::Metrics;
 use crate::outbound::Lines;
 use crate::session::{Calls, Ports};
@@ -75,6 +75,7 @@ pub struct Parts {
     pub sip_endpoint: Option<String>,
     /// There is no operator API when there are none.
     pub api_tokens: Vec<Private<String>>,
+    pub connections: ConnectionSettings,
     /// Cancelled when no new calls are taken any more.
     pub draining: CancellationToken,
     /// Cancelled when calls in progress must end.
@@ -111,6 +112,7 @@ fn router(service: Service) -> Router {
         .route("/twiml/ended/{call_sid}/{launch}", webhook(ended::ended))
         .route("/twiml/handoff/{call_sid}", webhook(handoff::handoff_ended))
         .route("/twiml/handoff-status/{call_sid}", webhook(warm_transfer::person_status))
+        .route("/twiml/overflow/{use_case}", webhook(overflow::overflow_ended))
         .route("/twiml/whisper/{call_sid}", webhook(whisper::whisper))
         .route("/twiml/whisper/{call_sid}/accept", webhook(whisper::accept))
         .route("/twiml/hold/{call_sid}", webhook(hold::hold))
@@ -142,12 +144,7 @@ where
 
 /// Serves until `stop` is cancelled; connections that are upgraded live on.
 pub async fn serve(listener: TcpListener, service: Service, stop: CancellationToken) -> std::io::Result<()> {
-    // Without this the kernel holds small messages back for some 40 ms.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
-    let app = router(service).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    let (limits, metrics) = (service.connections.clone(), service.metrics().clone());
+    server::serve(listener, router(service), limits, metrics, stop).await;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracing::{Instrument, error, info_span, warn};
@@ -17,7 +17,7 @@ use super::Service;
 use super::arrival::Arrival;
 use super::ended::{broke_too_often, count_resume, prepare_again};
 use super::parties::Parties;
-use super::signed::{Refused, check_handshake};
+use super::signed::{Handshake, Refused, check_handshake};
 use super::socket::CallSocket;
 use crate::metrics::Counter;
 use crate::session::{Leave, Parting, Ports, PreparedCall, SessionStart, part, run, setup_fits};
@@ -34,11 +34,10 @@ const MESSAGES_PER_SESSION: u32 = 1_000_000;
 pub(super) async fn connect(
     State(service): State<Service>,
     Path(call_sid): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
+    handshake: Handshake,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refused> {
-    check_handshake(&service, &uri, &headers)?;
+    check_handshake(&service, &handshake)?;
     if !is_call_sid(&call_sid) {
         service.metrics().count(Counter::SessionsRefused);
         return Ok((StatusCode::NOT_FOUND, "There is no such call.\n").into_response());
@@ -72,7 +71,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
     let ports = service.ports.for_a_session();
     let (answered, slot) = match service.calls.take_answered(&call_sid) {
         Some((call, slot)) => (Some(call), slot),
-        None => (None, service.calls.readmit()),
+        None => (None, service.calls.readmit(&call_sid)),
     };
     let leave = Leave {
         now: service.shutting_down.child_token(),

@@ -28,9 +28,7 @@ impl Stream for CallSocket {
     type Item = Result<Frame, SocketError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0)
-            .poll_next(context)
-            .map(|message| message.map(|message| message.map(from_message).map_err(socket_error)))
+        Pin::new(&mut self.0).poll_next(context).map(|message| message.map(from_result))
     }
 }
 
@@ -54,6 +52,17 @@ impl Sink<Frame> for CallSocket {
     }
 }
 
+fn from_result(message: Result<Message, axum::Error>) -> Result<Frame, SocketError> {
+    let error = match message {
+        Ok(message) => return Ok(from_message(message)),
+        Err(error) => error.into_inner(),
+    };
+    match error.downcast_ref() {
+        Some(tungstenite::Error::Capacity(_)) => Ok(Frame::Oversize),
+        _ => Err(SocketError(error)),
+    }
+}
+
 fn from_message(message: Message) -> Frame {
     match message {
         Message::Text(text) => Frame::Text(text.as_str().to_owned()),
@@ -66,7 +75,7 @@ fn from_message(message: Message) -> Frame {
 fn to_message(frame: Frame) -> Message {
     match frame {
         Frame::Text(text) => Message::Text(text.into()),
-        Frame::Binary => Message::Binary(axum::body::Bytes::new()),
+        Frame::Binary | Frame::Oversize => Message::Binary(axum::body::Bytes::new()),
         Frame::Other | Frame::Ping => Message::Ping(axum::body::Bytes::new()),
         Frame::Close(code) => Message::Close(Some(CloseFrame { code: code.number(), reason: "".into() })),
     }

@@ -20,6 +20,7 @@ use super::Service;
 use super::answers::{Connection, apologise, connect, say_and_hang_up, spoken};
 use super::arrival::{Arrival, Cause};
 use super::elsewhere::elsewhere;
+use super::overflow::no_line_is_free;
 use super::signed::Signed;
 use crate::metrics::Counter;
 use crate::session::{CallSlot, PreparedCall, Webhook};
@@ -53,7 +54,7 @@ pub(super) async fn answer(
 /// Anything but TwiML would have Twilio play a failure of its own, so a webhook that panics, hangs or fails apologises.
 pub(super) async fn always_twiml(State(service): State<Service>, request: Request, next: Next) -> Response {
     match timeout(LONGEST_ANSWER, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
-        Ok(Ok(response)) if response.status().is_success() || response.status() == StatusCode::FORBIDDEN => {
+        Ok(Ok(response)) if response.status().is_success() || is_refusal(response.status()) => {
             return response;
         }
         Ok(Ok(response)) => error!(status = response.status().as_u16(), "a webhook failed"),
@@ -61,6 +62,11 @@ pub(super) async fn always_twiml(State(service): State<Service>, request: Reques
         Err(_) => error!("a webhook took too long"),
     }
     apologise(&service)
+}
+
+/// Of who has not signed; Twilio never hears it.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
 }
 
 async fn answer_call(service: &Service, path: Option<String>, webhook: VoiceWebhook) -> Response {
@@ -91,9 +97,7 @@ pub(super) async fn begin(
 ) -> Response {
     let call_sid = prepared.context.call_sid.clone();
     let Some(slot) = line(service, &call_sid, launch) else {
-        service.metrics().count(Counter::CallsBusy);
-        info!(call.sid = %call_sid, "a call was turned away: all lines are busy");
-        return say_and_hang_up(spoken(&prepared.use_case, &prepared.use_case.sentences.busy));
+        return no_line_is_free(service, &prepared);
     };
     let session = prepared.session(params);
     match timeout(WRITING_SESSION, service.ports.store.open_session(session)).await {
@@ -114,11 +118,10 @@ pub(super) async fn begin(
 /// The place of a call that is answered; `None` when there is none.
 fn line(service: &Service, call_sid: &str, launch: Option<&str>) -> Option<CallSlot> {
     // It was kept for a call that we placed.
-    if let Some(slot) = launch.and_then(|launch| service.lines.take(launch)) {
-        return Some(slot);
+    if let Some(kept) = launch.and_then(|launch| service.lines.take(launch)) {
+        return Some(service.calls.name(kept, call_sid));
     }
-    // Twilio repeats a webhook whose answer it did not get.
-    if service.calls.is_known(call_sid) { Some(service.calls.readmit()) } else { service.calls.admit() }
+    service.calls.admit_call(call_sid)
 }
 
 /// The call as its agent will carry it.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,7 +20,11 @@ pub struct Calls {
     active: Arc<AtomicUsize>,
     state: Arc<Mutex<State>>,
     handing_over: CancellationToken,
+    named: Named,
 }
+
+/// The lines of calls whose names are known, so that whatever is done for one call is done on one line.
+type Named = Arc<Mutex<HashMap<String, Weak<Line>>>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -43,15 +47,28 @@ struct Live {
     finished: CancellationToken,
 }
 
-/// One of the calls that there may be at once; given back when dropped.
+/// One of the calls that there may be at once. The requests and sessions of one call share it; it is given back when the
+/// last of them drops it.
 #[derive(Debug)]
-pub struct CallSlot {
+pub struct CallSlot(Arc<Line>);
+
+#[derive(Debug)]
+struct Line {
     active: Arc<AtomicUsize>,
+    named: Named,
+    /// A call that is being placed gets its name when it is answered.
+    call_sid: OnceLock<String>,
 }
 
-impl Drop for CallSlot {
+impl Drop for Line {
     fn drop(&mut self) {
         self.active.fetch_sub(1, Ordering::AcqRel);
+        let Some(call_sid) = self.call_sid.get() else { return };
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        // The call may be on another line by now.
+        if named.get(call_sid).is_some_and(|line| line.strong_count() == 0) {
+            named.remove(call_sid);
+        }
     }
 }
 
@@ -85,7 +102,13 @@ impl Drop for LiveSession {
 
 impl Calls {
     pub fn new(most: usize) -> Self {
-        Self { most, active: Arc::default(), state: Arc::default(), handing_over: CancellationToken::new() }
+        Self {
+            most,
+            active: Arc::default(),
+            state: Arc::default(),
+            handing_over: CancellationToken::new(),
+            named: Named::default(),
+        }
     }
 
     /// Has every session, also those that begin later, leave its call to another task as soon as nothing is lost by it.
@@ -104,18 +127,57 @@ impl Calls {
         self.active.load(Ordering::Acquire)
     }
 
-    /// Room for a new call, if there is some.
+    /// Room for a call that has no name yet, if there is some.
     pub fn admit(&self) -> Option<CallSlot> {
         self.forget_abandoned();
-        let room = |active: usize| (active < self.most).then_some(active + 1);
-        self.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
-        Some(CallSlot { active: Arc::clone(&self.active) })
+        self.take_one().then(|| CallSlot(self.line()))
+    }
+
+    /// Room for a new call, if there is some. One that is here already needs no second line: Twilio repeats a webhook whose
+    /// answer it did not get.
+    pub fn admit_call(&self, call_sid: &str) -> Option<CallSlot> {
+        self.forget_abandoned();
+        if self.is_known(call_sid) {
+            return Some(self.readmit(call_sid));
+        }
+        let mut named = self.named();
+        if let Some(line) = held(&named, call_sid) {
+            return Some(line);
+        }
+        self.take_one().then(|| give_name(&mut named, self.line(), call_sid))
     }
 
     /// Room for a call that is in progress already, and so is never turned away.
-    pub fn readmit(&self) -> CallSlot {
+    pub fn readmit(&self, call_sid: &str) -> CallSlot {
+        let mut named = self.named();
+        if let Some(line) = held(&named, call_sid) {
+            return line;
+        }
         self.active.fetch_add(1, Ordering::AcqRel);
-        CallSlot { active: Arc::clone(&self.active) }
+        give_name(&mut named, self.line(), call_sid)
+    }
+
+    /// The call that room was kept for has been answered.
+    pub fn name(&self, kept: CallSlot, call_sid: &str) -> CallSlot {
+        let mut named = self.named();
+        // Dropped here, the kept line has no name that would need the lock.
+        held(&named, call_sid).unwrap_or_else(|| give_name(&mut named, kept.0, call_sid))
+    }
+
+    fn take_one(&self) -> bool {
+        let room = |active: usize| (active < self.most).then_some(active + 1);
+        self.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok()
+    }
+
+    /// A line that was counted before.
+    fn line(&self) -> Arc<Line> {
+        let (active, named) = (Arc::clone(&self.active), Arc::clone(&self.named));
+        Arc::new(Line { active, named, call_sid: OnceLock::new() })
+    }
+
+    fn named(&self) -> MutexGuard<'_, HashMap<String, Weak<Line>>> {
+        // Every change under this lock is one statement, so a panic elsewhere leaves it whole.
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers an answered call until its socket comes.
@@ -185,6 +247,19 @@ impl Calls {
     }
 }
 
+/// The line that the call has.
+fn held(named: &HashMap<String, Weak<Line>>, call_sid: &str) -> Option<CallSlot> {
+    named.get(call_sid).and_then(Weak::upgrade).map(CallSlot)
+}
+
+fn give_name(named: &mut HashMap<String, Weak<Line>>, line: Arc<Line>, call_sid: &str) -> CallSlot {
+    // A line has one name for good.
+    if line.call_sid.set(call_sid.to_owned()).is_ok() {
+        named.insert(call_sid.to_owned(), Arc::downgrade(&line));
+    }
+    CallSlot(line)
+}
+
 /// How long a newer session waits for the older one of its call to write its journal.
 const TAKE_OVER: Duration = Duration::from_secs(2);
 
@@ -197,10 +272,27 @@ mod tests {
         let calls = Calls::new(2);
         let (first, second) = (calls.admit().unwrap(), calls.admit().unwrap());
         assert!(calls.admit().is_none());
-        let in_progress = calls.readmit();
+        let in_progress = calls.readmit("CA1");
         assert_eq!(calls.active(), 3);
         drop((first, second, in_progress));
         assert!(calls.admit().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_call_has_one_line_however_often_it_is_asked_for() {
+        let calls = Calls::new(2);
+        let (first, again) = (calls.admit_call("CA1").unwrap(), calls.admit_call("CA1").unwrap());
+        let placed = calls.name(calls.admit().unwrap(), "CA2");
+        assert!(calls.admit_call("CA3").is_none() && calls.admit().is_none());
+        let (resumed, repeated) = (calls.readmit("CA1"), calls.admit_call("CA2").unwrap());
+        assert_eq!(calls.active(), 2);
+        drop((first, resumed, placed));
+        assert_eq!(calls.active(), 2, "somebody still has each of them");
+        drop(again);
+        let third = calls.admit_call("CA3").unwrap();
+        assert!(calls.admit_call("CA1").is_none(), "its line is gone");
+        drop((third, repeated));
+        assert_eq!((calls.active(), calls.named().len()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -217,10 +309,10 @@ mod tests {
     async fn the_newer_session_of_a_call_takes_over() {
         let calls = Calls::new(9);
         let leave = CancellationToken::new();
-        let (older, took_over) = calls.go_live("CA1", calls.readmit(), leave.clone()).await;
+        let (older, took_over) = calls.go_live("CA1", calls.readmit("CA1"), leave.clone()).await;
         assert!(!took_over);
         let newer = tokio::time::timeout(Duration::from_secs(1), async {
-            let go = calls.go_live("CA1", calls.readmit(), CancellationToken::new());
+            let go = calls.go_live("CA1", calls.readmit("CA1"), CancellationToken::new());
             tokio::pin!(go);
             tokio::select! {
                 biased;

@@ -7,6 +7,8 @@ pub enum Frame {
     Text(String),
     /// ConversationRelay has none.
     Binary,
+    /// A message that is larger than the connection takes. Nothing behind it can be read.
+    Oversize,
     /// Pings and pongs: a sign of life.
     Other,
     Ping,
@@ -19,6 +21,8 @@ pub enum CloseCode {
     Normal,
     /// 1008: the other side does not keep to the protocol.
     Policy,
+    /// 1009: a message was larger than any that is read. Twilio takes that for a lost socket, and asks what comes next.
+    TooLarge,
     /// 1012: the service goes away; another task can go on.
     Restart,
     Other(u16),
@@ -34,6 +38,7 @@ impl CloseCode {
         match self {
             Self::Normal => 1000,
             Self::Policy => 1008,
+            Self::TooLarge => 1009,
             Self::Restart => 1012,
             Self::Other(code) => code,
         }

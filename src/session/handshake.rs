@@ -43,7 +43,7 @@ where
             },
             Frame::Text(_) | Frame::Binary => ports.metrics.count(Counter::FramesMalformed),
             Frame::Other | Frame::Ping => {}
-            Frame::Close(_) => return None,
+            Frame::Close(_) | Frame::Oversize => return None,
         }
     }
     None

@@ -4,6 +4,7 @@
 
 mod calls;
 mod frame;
+mod frame_rate;
 mod generation;
 mod handshake;
 mod journal;
@@ -16,6 +17,8 @@ mod relay_session;
 mod departure_tests;
 #[cfg(test)]
 mod effects_tests;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(super) const SETUP: &str = r#"{"type":"setup","callSid":"CA00000000000000000
 struct Socket {
     inbound: mpsc::Receiver<Frame>,
     outbound: mpsc::Sender<Frame>,
+    /// The other end does not read any more.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Stream for Socket {
@@ -56,7 +59,7 @@ impl Sink<Frame> for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        Poll::Ready(Ok(()))
+        if self.deaf.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
@@ -231,16 +234,17 @@ impl CallStore for Store {
 
 /// A session that runs, and everything around it.
 pub(super) struct Stage {
-    to_session: mpsc::Sender<Frame>,
+    pub(super) to_session: mpsc::Sender<Frame>,
     from_session: mpsc::Receiver<Frame>,
     pub(super) model: Arc<Model>,
     tools: Arc<HungTools>,
     store: Arc<Store>,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     tasks: TaskTracker,
     taken_over: CancellationToken,
     handing_over: CancellationToken,
-    started: Instant,
+    pub(super) deaf: Arc<AtomicBool>,
+    pub(super) started: Instant,
 }
 
 impl Stage {
@@ -273,7 +277,8 @@ impl Stage {
         };
         let (taken_over, handing_over) = (CancellationToken::new(), CancellationToken::new());
         let session = call.session(Vec::new());
-        let mut socket = Socket { inbound, outbound };
+        let deaf = Arc::new(AtomicBool::default());
+        let mut socket = Socket { inbound, outbound, deaf: deaf.clone() };
         let leave = Leave {
             now: taken_over.clone(),
             handing_over: handing_over.clone(),
@@ -300,6 +305,7 @@ impl Stage {
             tasks,
             taken_over,
             handing_over,
+            deaf,
             started,
         }
     }
@@ -421,20 +427,6 @@ async fn tokens_that_are_ready_together_go_out_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_without_setup_is_closed_in_time() {
-    let mut stage = Stage::start(Vec::new(), Store::default());
-    assert_eq!(stage.close_code().await, CloseCode::Policy);
-    assert_eq!(stage.started.elapsed(), Duration::from_secs(5));
-}
-
-#[tokio::test(start_paused = true)]
-async fn setup_must_be_for_this_call() {
-    let mut stage = Stage::start(Vec::new(), Store::default());
-    stage.send(r#"{"type":"setup","callSid":"CA2"}"#).await;
-    assert_eq!(stage.close_code().await, CloseCode::Policy);
-}
-
-#[tokio::test(start_paused = true)]
 async fn messages_that_cannot_be_understood_end_it_only_in_a_row() {
     let mut stage = Stage::set_up(vec![vec![text("Hi."), finished()]], Store::default()).await;
     let oversize = format!(r#"{{"type":"prompt","voicePrompt":"{}"}}"#, "x".repeat(70_000));
@@ -522,16 +514,6 @@ async fn a_session_that_is_taken_over_goes_and_leaves_its_journal_written() {
     assert_eq!(stage.close_code().await, CloseCode::Normal);
     let (store, _) = stage.end().await;
     assert!(store.written().starts_with(&[0, 1]));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_even_answer_pings_is_given_up() {
-    let mut stage = Stage::set_up(Vec::new(), Store::default()).await;
-    assert_eq!(stage.next().await, Frame::Ping);
-    assert_eq!(stage.started.elapsed(), Duration::from_secs(25));
-    stage.to_session.send(Frame::Other).await.unwrap();
-    assert_eq!(stage.close_code().await, CloseCode::Policy);
-    assert!(stage.started.elapsed() > Duration::from_secs(100));
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,7 +20,8 @@ struct Rule {
 }
 
 const CRATES: [&str; 3] = ["crates/voice-core/", "crates/voice-protocols/", "crates/voice-audio/"];
-const ADAPTERS: [&str; 6] = [
+const ADAPTERS: [&str; 7] = [
+    "src/ecs/",
     "src/language_models/",
     "src/secrets/",
     "src/speech_models/",
@@ -150,7 +151,14 @@ const RULES: &[Rule] = &[
         says: "6: only app constructs adapters",
         within: &["src/"],
         except: &["src/app.rs"],
-        forbidden: &["Bedrock::new", "Tools::new", "DynamoDbStore::new", "Secrets::new", "TwilioRest::new"],
+        forbidden: &[
+            "Bedrock::new",
+            "Tools::new",
+            "DynamoDbStore::new",
+            "Secrets::new",
+            "TwilioRest::new",
+            "EcsAgent::new",
+        ],
     },
 ];
 

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline::catalog::Catalog;
-use trunkline::config::PublicUrl;
+use trunkline::config::{ConnectionSettings, PublicUrl};
 use trunkline::http::{Parts, Service, serve};
 use trunkline::metrics::Metrics;
 use trunkline::outbound::{Lines, Outbound, OutboundParts};
@@ -42,6 +42,7 @@ pub(crate) struct Setup {
     pub(crate) caller_ids: Vec<&'static str>,
     pub(crate) most_calls: usize,
     pub(crate) has_rest: bool,
+    pub(crate) connections: ConnectionSettings,
 }
 
 impl Default for Setup {
@@ -53,6 +54,7 @@ impl Default for Setup {
             caller_ids: vec![CALLED],
             most_calls: 10,
             has_rest: true,
+            connections: ConnectionSettings { most: 1000, most_per_source: 100, trusted_proxies: Vec::new() },
         }
     }
 }
@@ -202,6 +204,7 @@ fn service(
         lines,
         sip_endpoint: setup.sip_endpoint.map(str::to_owned),
         api_tokens: setup.api_tokens.iter().map(|token| Private::new((*token).to_owned())).collect(),
+        connections: setup.connections.clone(),
         draining: draining.clone(),
         shutting_down: shutting_down.clone(),
     })

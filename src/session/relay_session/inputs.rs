@@ -8,6 +8,7 @@ use voice_core::ports::{ModelEvent, ModelFailureKind};
 use voice_protocols::relay::Inbound;
 
 use super::super::frame::{Frame, SocketError};
+use super::super::frame_rate::Admission;
 use super::super::relay_codec::from_wire;
 use super::{
     BETWEEN_PINGS, Ending, LARGEST_MESSAGE, MOST_MALFORMED, MOST_RECONNECTIONS, PEER_SILENCE, READ_AHEAD,
@@ -22,18 +23,15 @@ where
     /// Deals with one input; some of them end the session.
     pub(super) async fn take(&mut self, input: SessionInput) -> Option<Ending> {
         match input {
-            SessionInput::Frame(Some(Ok(Frame::Text(text)))) => {
-                self.last_sign_of_life = Instant::now();
-                return self.take_message(&text);
-            }
-            SessionInput::Frame(Some(Ok(Frame::Binary))) => return self.refuse_message(),
-            SessionInput::Frame(Some(Ok(Frame::Other | Frame::Ping))) => {
-                self.last_sign_of_life = Instant::now();
-            }
             SessionInput::Frame(Some(Ok(Frame::Close(code)))) if code.is_normal() => {
                 return Some(Ending::CallerLeft);
             }
             SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::SocketLost),
+            SessionInput::Frame(Some(Ok(Frame::Oversize))) => {
+                self.ports.metrics.count(Counter::FramesMalformed);
+                return Some(Ending::MessageTooLarge);
+            }
+            SessionInput::Frame(Some(Ok(frame))) => return self.take_frame(&frame),
             SessionInput::Frame(Some(Err(error))) => {
                 debug!(call.sid = %self.call.context.call_sid, %error, "the socket failed");
                 return Some(Ending::SocketLost);
@@ -61,6 +59,29 @@ where
             SessionInput::Leave => {}
         }
         None
+    }
+
+    /// A frame of a peer that keeps to its rate; what comes too fast is not looked at.
+    fn take_frame(&mut self, frame: &Frame) -> Option<Ending> {
+        let now = Instant::now();
+        self.last_sign_of_life = now;
+        match self.frame_rate.admit(now) {
+            Admission::Taken => {}
+            Admission::Dropped => {
+                self.ports.metrics.count(Counter::FramesDropped);
+                return None;
+            }
+            Admission::Flooded => {
+                self.ports.metrics.count(Counter::FramesDropped);
+                warn!(call.sid = %self.call.context.call_sid, "a socket is flooded with messages");
+                return Some(Ending::ProtocolBroken);
+            }
+        }
+        match frame {
+            Frame::Text(text) => self.take_message(text),
+            Frame::Binary => self.refuse_message(),
+            Frame::Other | Frame::Ping | Frame::Oversize | Frame::Close(_) => None,
+        }
     }
 
     fn take_message(&mut self, text: &str) -> Option<Ending> {

@@ -26,6 +26,7 @@ use voice_protocols::relay::Outbound;
 
 use self::departure::Departure;
 use super::frame::{CloseCode, Frame, SocketError};
+use super::frame_rate::FrameRate;
 use super::generation::{LiveGeneration, Notes};
 use super::handshake::{close, part, wait_for_close};
 use super::journal::{Journal, Standing};
@@ -79,6 +80,8 @@ enum Ending {
     LostTooOften,
     ShuttingDown,
     ProtocolBroken,
+    /// The call is not lost by it: Twilio asks what comes next, and is told to connect it again.
+    MessageTooLarge,
     PeerSilent,
 }
 
@@ -91,6 +94,7 @@ impl Ending {
             | Self::HandedOver
             | Self::ShuttingDown
             | Self::ProtocolBroken
+            | Self::MessageTooLarge
             | Self::PeerSilent => true,
             Self::CallerLeft | Self::AgentEnded | Self::LostTooOften => false,
         }
@@ -150,6 +154,7 @@ struct RelaySession<S> {
     actions: Vec<Action>,
     outgoing: Vec<Outbound>,
     malformed_in_a_row: u32,
+    frame_rate: FrameRate,
     generations: u32,
     /// How often the carrier came back on the same line.
     reconnections: u32,
@@ -197,6 +202,7 @@ where
             actions: Vec::new(),
             outgoing: Vec::new(),
             malformed_in_a_row: 0,
+            frame_rate: FrameRate::new(now),
             generations: 0,
             reconnections: 0,
             departure: Departure::begin(now, &leave.handing_over),
@@ -302,6 +308,7 @@ where
             Ending::CallerLeft | Ending::SocketLost | Ending::TakenOver => {
                 close(&mut self.socket, CloseCode::Normal).await;
             }
+            Ending::MessageTooLarge => close(&mut self.socket, CloseCode::TooLarge).await,
             Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
             Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
         }
