@@ -103,7 +103,7 @@ async fn a_call_stays_while_its_journal_cannot_be_written() {
     let store = Store::failing(vec![StoreErrorKind::Unavailable; 4]);
     let mut stage = Stage::set_up(vec![vec![text("Hello."), finished()]], store).await;
     stage.hand_over();
-    stays(&mut stage, Duration::from_millis(1000)).await;
+    stays(&mut stage, Duration::from_secs(1)).await;
     stage.say("Hello?").await;
     assert_eq!(stage.next_json().await, said("Hello.", true), "meanwhile it goes on");
     played(&stage, "Hello.").await;
