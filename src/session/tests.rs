@@ -1,6 +1,8 @@
 //! Sessions over sockets in memory and in paused time, with a model, tools and a store made by hand.
 
-use std::collections::{BTreeMap, HashMap};
+mod store;
+
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,16 +15,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voice_core::history::Sequence;
 use voice_core::message::{Message, ToolOutcome};
 use voice_core::ports::{
-    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, GenerationReport, GenerationRequest,
-    Journaled, JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream, Ownership, Session,
-    SessionChange, StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
+    BoxFuture, CallContext, Completion, Direction, GenerationRequest, LanguageModel, ModelEvent, ModelStream,
+    StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
 };
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
+pub(super) use self::store::Store;
 use super::{
     CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, Unobserved, run, setup_fits,
 };
@@ -118,117 +119,6 @@ impl ToolRunner for HungTools {
             let _guard = guard;
             std::future::pending().await
         })
-    }
-}
-
-/// A store that can be out of reach, and remembers what was written.
-#[derive(Debug, Default)]
-pub(super) struct Store {
-    failures: Mutex<Vec<StoreErrorKind>>,
-    pub(super) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
-    pub(super) changes: Mutex<Vec<SessionChange>>,
-    pub(super) reports: Mutex<Vec<GenerationReport>>,
-    closed: Mutex<HashMap<String, u64>>,
-}
-
-impl Store {
-    /// Its first answers are these.
-    pub(super) fn failing(failures: Vec<StoreErrorKind>) -> Self {
-        Self { failures: Mutex::new(failures), ..Self::default() }
-    }
-
-    /// So are its next ones.
-    pub(super) fn fail_with(&self, failures: Vec<StoreErrorKind>) {
-        self.failures.lock().unwrap().extend(failures);
-    }
-
-    fn answer<T>(&self, answer: T) -> Result<T, StoreError> {
-        let mut failures = self.failures.lock().unwrap();
-        if failures.is_empty() {
-            Ok(answer)
-        } else {
-            Err(StoreError { kind: failures.remove(0), source: None })
-        }
-    }
-
-    fn written(&self) -> Vec<Sequence> {
-        self.written.lock().unwrap().iter().map(|(_, sequence, _)| *sequence).collect()
-    }
-}
-
-impl CallStore for Store {
-    fn open_session(&self, _: Session) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async { self.answer(()) })
-    }
-
-    fn claim_session<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: Claim,
-    ) -> BoxFuture<'a, Result<Ownership, StoreError>> {
-        let session = KnownSession {
-            epoch: 1,
-            resumes: 0,
-            started_at: String::new(),
-            use_case: "test".to_owned(),
-            account_sid: String::new(),
-            from: Private::new(String::new()),
-            to: Private::new(String::new()),
-            direction: Direction::Inbound,
-            variables: Private::default(),
-            language: None,
-            verified: false,
-            rested: false,
-        };
-        Box::pin(async { self.answer(Ownership::Ours(session)) })
-    }
-
-    fn change_session<'a>(
-        &'a self,
-        _: &'a str,
-        _: u64,
-        change: SessionChange,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer(())?;
-            self.changes.lock().unwrap().push(change);
-            Ok(())
-        })
-    }
-
-    fn count_resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async { self.answer(None) })
-    }
-
-    fn read_session<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async { self.answer(None) })
-    }
-
-    fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.closed.lock().unwrap().insert(call_sid.to_owned(), epoch);
-            self.answer(())
-        })
-    }
-
-    fn write_turn<'a>(
-        &'a self,
-        _: &'a str,
-        epoch: u64,
-        turn: JournaledTurn,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer(())?;
-            self.reports.lock().unwrap().extend(turn.generation);
-            let message = turn.record.message.as_deref().cloned();
-            self.written.lock().unwrap().push((epoch, turn.record.sequence, message));
-            Ok(())
-        })
-    }
-
-    fn read_journal<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>> {
-        Box::pin(async { self.answer(Journaled::default()) })
     }
 }
 
@@ -481,7 +371,7 @@ async fn an_interruption_drops_the_generation_and_closes_the_talk_cycle() {
 async fn a_table_out_of_reach_holds_up_no_turn_and_is_written_in_order_afterwards() {
     let outage = vec![StoreErrorKind::Unavailable; 12];
     let scripts = vec![vec![text("One."), finished()], vec![text("Two."), finished()]];
-    let mut stage = Stage::set_up(scripts, Store { failures: Mutex::new(outage), ..Store::default() }).await;
+    let mut stage = Stage::set_up(scripts, Store::failing(outage)).await;
     for (words, answer) in [("First?", "One."), ("Second?", "Two.")] {
         stage.say(words).await;
         assert_eq!(stage.next_json().await, said(answer, true));
@@ -499,7 +389,7 @@ async fn an_owner_that_was_overtaken_falls_silent() {
     let mut stage = Stage::set_up(vec![vec![text("One."), finished()]], Store::default()).await;
     stage.say("First?").await;
     assert_eq!(stage.next_json().await, said("One.", true));
-    stage.store.failures.lock().unwrap().push(StoreErrorKind::Conflict);
+    stage.store.fail_with(vec![StoreErrorKind::Conflict]);
     stage.say("Second?").await;
     assert_eq!(stage.close_code().await, CloseCode::Normal);
     assert_eq!(stage.metrics.value(Counter::JournalFenced), 1);
