@@ -15,15 +15,17 @@ use tokio_util::task::TaskTracker;
 use voice_core::history::Sequence;
 use voice_core::message::{Message, ToolOutcome};
 use voice_core::ports::{
-    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, GenerationReport, GenerationRequest,
-    Journaled, JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream, Ownership, Session,
-    SessionChange, StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
+    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, EndedBecause, GenerationReport,
+    GenerationRequest, Journaled, JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream,
+    Ownership, Session, SessionChange, StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
+    TurnTrace,
 };
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
 use super::{
-    CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, Unobserved, run, setup_fits,
+    CloseCode, Frame, Journals, Leave, Ports, PreparedCall, SessionStart, SocketError, Unobserved, run,
+    setup_fits,
 };
 use crate::metrics::{Counter, Metrics};
 
@@ -125,7 +127,9 @@ pub(super) struct Store {
     pub(super) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
     pub(super) changes: Mutex<Vec<SessionChange>>,
     pub(super) reports: Mutex<Vec<GenerationReport>>,
-    closed: Mutex<HashMap<String, u64>>,
+    closed: Mutex<HashMap<String, (u64, EndedBecause)>>,
+    /// One for each request.
+    pub(super) traces: Mutex<Vec<Vec<TurnTrace>>>,
 }
 
 impl Store {
@@ -154,19 +158,7 @@ impl CallStore for Store {
         _: &'a str,
         _: Claim,
     ) -> BoxFuture<'a, Result<Ownership, StoreError>> {
-        let session = KnownSession {
-            epoch: 1,
-            resumes: 0,
-            started_at: String::new(),
-            use_case: "test".to_owned(),
-            account_sid: String::new(),
-            from: Private::new(String::new()),
-            to: Private::new(String::new()),
-            direction: Direction::Inbound,
-            variables: Private::default(),
-            language: None,
-            verified: false,
-        };
+        let session = known();
         Box::pin(async { self.answer(Ownership::Ours(session)) })
     }
 
@@ -191,10 +183,27 @@ impl CallStore for Store {
         Box::pin(async { self.answer(None) })
     }
 
-    fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn close_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        epoch: u64,
+        because: EndedBecause,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.closed.lock().unwrap().insert(call_sid.to_owned(), epoch);
+            self.closed.lock().unwrap().insert(call_sid.to_owned(), (epoch, because));
             self.answer(())
+        })
+    }
+
+    fn write_traces<'a>(
+        &'a self,
+        _: &'a str,
+        traces: &'a [TurnTrace],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.answer(())?;
+            self.traces.lock().unwrap().push(traces.to_vec());
+            Ok(())
         })
     }
 
@@ -215,6 +224,23 @@ impl CallStore for Store {
 
     fn read_journal<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>> {
         Box::pin(async { self.answer(Journaled::default()) })
+    }
+}
+
+/// A session that nothing has happened to.
+pub(super) fn known() -> KnownSession {
+    KnownSession {
+        epoch: 1,
+        resumes: 0,
+        started_at: String::new(),
+        use_case: "test".to_owned(),
+        account_sid: String::new(),
+        from: Private::new(String::new()),
+        to: Private::new(String::new()),
+        direction: Direction::Inbound,
+        variables: Private::default(),
+        language: None,
+        verified: false,
     }
 }
 
@@ -256,6 +282,7 @@ impl Stage {
             store: store.clone(),
             metrics: metrics.clone(),
             observer: Arc::new(Unobserved),
+            journals: Journals::default(),
             tasks: tasks.clone(),
             owner: "test".into(),
         };
@@ -376,7 +403,7 @@ async fn tokens_that_are_ready_together_go_out_together() {
     assert_eq!(stage.next_json().await, said("Good day.", true));
     let (store, metrics) = stage.end().await;
     assert_eq!(metrics.value(Counter::Generations), 1);
-    assert_eq!(store.closed.lock().unwrap().get(CALL), Some(&1));
+    assert_eq!(store.closed.lock().unwrap().get(CALL), Some(&(1, EndedBecause::Lost)));
 }
 
 #[tokio::test(start_paused = true)]
