@@ -16,6 +16,8 @@ mod turn_tracer;
 #[cfg(test)]
 mod effects_tests;
 #[cfg(test)]
+mod observation_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

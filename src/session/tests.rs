@@ -23,13 +23,13 @@ use voice_core::ports::{
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
+use super::observation_tests::Watcher;
 use super::{
-    CloseCode, Frame, Journals, Leave, Ports, PreparedCall, SessionStart, SocketError, Unobserved, run,
-    setup_fits,
+    CloseCode, Frame, Journals, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits,
 };
 use crate::metrics::{Counter, Metrics};
 
-const CALL: &str = "CA00000000000000000000000000000001";
+pub(super) const CALL: &str = "CA00000000000000000000000000000001";
 pub(super) const SETUP: &str = r#"{"type":"setup","callSid":"CA00000000000000000000000000000001"}"#;
 
 /// Our end of a socket whose other end is in the hands of the test.
@@ -127,7 +127,7 @@ pub(super) struct Store {
     pub(super) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
     pub(super) changes: Mutex<Vec<SessionChange>>,
     pub(super) reports: Mutex<Vec<GenerationReport>>,
-    closed: Mutex<HashMap<String, (u64, EndedBecause)>>,
+    pub(super) closed: Mutex<HashMap<String, (u64, EndedBecause)>>,
     /// One for each request.
     pub(super) traces: Mutex<Vec<Vec<TurnTrace>>>,
 }
@@ -246,12 +246,13 @@ pub(super) fn known() -> KnownSession {
 
 /// A session that runs, and everything around it.
 pub(super) struct Stage {
-    to_session: mpsc::Sender<Frame>,
+    pub(super) to_session: mpsc::Sender<Frame>,
     from_session: mpsc::Receiver<Frame>,
     pub(super) model: Arc<Model>,
     tools: Arc<HungTools>,
     store: Arc<Store>,
     metrics: Metrics,
+    pub(super) watcher: Arc<Watcher>,
     tasks: TaskTracker,
     taken_over: CancellationToken,
     started: Instant,
@@ -275,13 +276,13 @@ impl Stage {
         let (outbound, from_session) = mpsc::channel(1000);
         let model = Arc::new(Model { scripts: Mutex::new(scripts), ..Model::default() });
         let (store, tasks) = (Arc::new(store), TaskTracker::new());
-        let metrics = Metrics::default();
+        let (metrics, watcher) = (Metrics::default(), Arc::new(Watcher::default()));
         let ports = Ports {
             model: model.clone(),
             tools,
             store: store.clone(),
             metrics: metrics.clone(),
-            observer: Arc::new(Unobserved),
+            observer: watcher.clone(),
             journals: Journals::default(),
             tasks: tasks.clone(),
             owner: "test".into(),
@@ -301,7 +302,7 @@ impl Stage {
         });
         let started = Instant::now();
         let tools = Arc::default();
-        Self { to_session, from_session, model, tools, store, metrics, tasks, taken_over, started }
+        Self { to_session, from_session, model, tools, store, metrics, watcher, tasks, taken_over, started }
     }
 
     pub(super) async fn set_up(scripts: Vec<Vec<ModelEvent>>, store: Store) -> Self {

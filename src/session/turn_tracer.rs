@@ -127,9 +127,6 @@ impl TurnTracer {
 
     /// The conversation has reacted to all that was seen: a turn to which nothing more can come is over.
     pub(super) fn settle(&mut self, now: Instant) {
-        self.cause.take_if(|cause| {
-            cause.trigger == Trigger::Key && now.saturating_duration_since(cause.at) > KEYS_MATTER
-        });
         if let Some((end, at)) = self.turn.as_ref().and_then(|turn| turn.is_over(now)) {
             self.finish(end, at);
         }
@@ -160,6 +157,9 @@ impl TurnTracer {
 
     /// The turn that a generation or a tool belongs to: the one that goes on, or a new one.
     fn reaction(&mut self, now: Instant, id: GenerationId) -> &mut Turn {
+        self.cause.take_if(|cause| {
+            cause.trigger == Trigger::Key && now.saturating_duration_since(cause.at) > KEYS_MATTER
+        });
         if self.cause.is_some() || !self.turn.as_ref().is_some_and(Turn::goes_on) {
             self.replace_turn(now);
         }

@@ -10,6 +10,8 @@ mod failure;
 mod handoffs;
 mod launches;
 mod recorded;
+#[cfg(test)]
+mod recorded_tests;
 mod records;
 mod reports;
 mod runs;

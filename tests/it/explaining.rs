@@ -103,8 +103,8 @@ async fn a_call_is_explained_as_its_documentation_shows() {
     assert!(page.contains(CALLER), "{page}");
     let (code, document, _) = explain(&stage, &[&call_sid, "--json"]).await;
     let document: Value = serde_json::from_str(&document).unwrap();
-    let ends: Vec<_> = document["turns"].as_array().unwrap().iter().map(|turn| &turn["end"]).collect();
-    assert_eq!((code, ends), (Some(0), vec!["heard", "interrupted", "heard"]));
+    let ends: Vec<_> = document["turns"].as_array().unwrap().iter().map(|turn| turn["end"].clone()).collect();
+    assert_eq!((code, ends), (Some(0), vec![json!("heard"), json!("interrupted"), json!("heard")]));
     assert_eq!((&document["endedBecause"], &document["from"]), (&json!("caller-hung-up"), &Value::Null));
     assert_eq!(document["turns"][0]["tools"][0]["status"], "success");
 }

@@ -101,7 +101,7 @@ impl Turn {
             Seen::CallerInterrupted => self.interrupted = self.interrupted.or(Some(now)),
             Seen::GenerationSpoke => {
                 let since = self.since(now);
-                if let Some(generation) = self.generations.last_mut() {
+                if let Some(generation) = self.live_generation() {
                     generation.first_text.get_or_insert(since);
                 }
             }
@@ -111,7 +111,7 @@ impl Turn {
                 }
             }
             Seen::AttemptFailed(attempt) => {
-                if let Some(generation) = self.generations.last_mut() {
+                if let Some(generation) = self.live_generation() {
                     generation.failed_attempts.push(attempt);
                 }
             }
@@ -226,13 +226,20 @@ impl Turn {
         now.saturating_duration_since(self.cause.at)
     }
 
+    fn live_generation(&mut self) -> Option<&mut GenerationTrace> {
+        match self.stage {
+            Stage::Generating { .. } => self.generations.last_mut(),
+            Stage::Tools | Stage::Speaking => None,
+        }
+    }
+
     fn is_running_tools(&self) -> bool {
         self.tools.iter().any(|tool| tool.ended.is_none())
     }
 
     fn model_failed(&mut self, now: Instant, model: String, kind: ModelFailureKind) {
         let since = self.since(now);
-        if let Some(generation) = self.generations.last_mut() {
+        if let Some(generation) = self.live_generation() {
             // It was asked when the attempts before it had failed.
             let before = generation.failed_attempts.iter().map(|attempt| attempt.after).sum();
             let after = since.saturating_sub(generation.begun).saturating_sub(before);
