@@ -1,6 +1,8 @@
 //! Sessions over sockets in memory and in paused time, with a model, tools and a store made by hand.
 
-use std::collections::{BTreeMap, HashMap};
+mod store;
+
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -12,13 +14,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voice_core::history::Sequence;
 use voice_core::message::{Message, ToolOutcome};
 use voice_core::ports::{
-    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, EndedBecause, GenerationReport,
-    GenerationRequest, Journaled, JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream,
-    Ownership, Session, SessionChange, StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
-    TurnTrace,
+    BoxFuture, CallContext, Completion, Direction, EndedBecause, GenerationRequest, LanguageModel,
+    ModelEvent, ModelStream, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
 };
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
@@ -28,6 +27,8 @@ use super::{
     CloseCode, Frame, Journals, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits,
 };
 use crate::metrics::{Counter, Metrics};
+
+pub(super) use store::{Store, known};
 
 pub(super) const CALL: &str = "CA00000000000000000000000000000001";
 pub(super) const SETUP: &str = r#"{"type":"setup","callSid":"CA00000000000000000000000000000001"}"#;
@@ -117,130 +118,6 @@ impl ToolRunner for HungTools {
             let _guard = guard;
             std::future::pending().await
         })
-    }
-}
-
-/// A store that can be out of reach, and remembers what was written.
-#[derive(Debug, Default)]
-pub(super) struct Store {
-    failures: Mutex<Vec<StoreErrorKind>>,
-    pub(super) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
-    pub(super) changes: Mutex<Vec<SessionChange>>,
-    pub(super) reports: Mutex<Vec<GenerationReport>>,
-    pub(super) closed: Mutex<HashMap<String, (u64, EndedBecause)>>,
-    /// One for each request.
-    pub(super) traces: Mutex<Vec<Vec<TurnTrace>>>,
-}
-
-impl Store {
-    fn answer<T>(&self, answer: T) -> Result<T, StoreError> {
-        let mut failures = self.failures.lock().unwrap();
-        if failures.is_empty() {
-            Ok(answer)
-        } else {
-            Err(StoreError { kind: failures.remove(0), source: None })
-        }
-    }
-
-    fn written(&self) -> Vec<Sequence> {
-        self.written.lock().unwrap().iter().map(|(_, sequence, _)| *sequence).collect()
-    }
-}
-
-impl CallStore for Store {
-    fn open_session(&self, _: Session) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async { self.answer(()) })
-    }
-
-    fn claim_session<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: Claim,
-    ) -> BoxFuture<'a, Result<Ownership, StoreError>> {
-        let session = known();
-        Box::pin(async { self.answer(Ownership::Ours(session)) })
-    }
-
-    fn change_session<'a>(
-        &'a self,
-        _: &'a str,
-        _: u64,
-        change: SessionChange,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer(())?;
-            self.changes.lock().unwrap().push(change);
-            Ok(())
-        })
-    }
-
-    fn count_resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async { self.answer(None) })
-    }
-
-    fn read_session<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async { self.answer(None) })
-    }
-
-    fn close_session<'a>(
-        &'a self,
-        call_sid: &'a str,
-        epoch: u64,
-        because: EndedBecause,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.closed.lock().unwrap().insert(call_sid.to_owned(), (epoch, because));
-            self.answer(())
-        })
-    }
-
-    fn write_traces<'a>(
-        &'a self,
-        _: &'a str,
-        traces: &'a [TurnTrace],
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer(())?;
-            self.traces.lock().unwrap().push(traces.to_vec());
-            Ok(())
-        })
-    }
-
-    fn write_turn<'a>(
-        &'a self,
-        _: &'a str,
-        epoch: u64,
-        turn: JournaledTurn,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer(())?;
-            self.reports.lock().unwrap().extend(turn.generation);
-            let message = turn.record.message.as_deref().cloned();
-            self.written.lock().unwrap().push((epoch, turn.record.sequence, message));
-            Ok(())
-        })
-    }
-
-    fn read_journal<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>> {
-        Box::pin(async { self.answer(Journaled::default()) })
-    }
-}
-
-/// A session that nothing has happened to.
-pub(super) fn known() -> KnownSession {
-    KnownSession {
-        epoch: 1,
-        resumes: 0,
-        started_at: String::new(),
-        use_case: "test".to_owned(),
-        account_sid: String::new(),
-        from: Private::new(String::new()),
-        to: Private::new(String::new()),
-        direction: Direction::Inbound,
-        variables: Private::default(),
-        language: None,
-        verified: false,
     }
 }
 

@@ -199,11 +199,11 @@ impl Turn {
     }
 
     pub(super) fn into_trace(self, started_at: SystemTime, end: TurnEnd, at: Instant) -> TurnTrace {
-        let parts = self.generations.iter().filter_map(|generation| generation.ended);
-        let tools = self.tools.iter().map(|tool| tool.ended.unwrap_or(tool.begun));
-        let begun = self.generations.iter().map(|generation| generation.begun);
+        let generations = self.generations.iter();
+        let parts = generations.flat_map(|part| [Some(part.begun), part.first_text, part.ended]);
+        let tools = self.tools.iter().flat_map(|tool| [Some(tool.begun), tool.ended]);
         // What was heard early may have been generated to its end a little later.
-        let ended = parts.chain(tools).chain(begun).fold(self.since(at), Duration::max);
+        let ended = parts.chain(tools).flatten().fold(self.since(at), Duration::max);
         let first_text = self.speech.as_ref().map(|speech| self.since(speech.first_text));
         let first_audio = self.speech.as_ref().and_then(|speech| speech.first_audio);
         let first_audio = first_audio.map(|audio| self.since(audio));
