@@ -23,7 +23,7 @@ async fn played() -> (Stage, String) {
     let mut stage = stage([use_case(DEFAULT, json!({ "tools": [tool] }))]).await;
     let mut call = call(&stage, HASTY).await;
     let tool = Answer::empty().then_tool("t-1", "CheckRestaurantPickUpTime", json!({}));
-    bedrock(&stage).script(tool.slow_first_token(THINKING));
+    bedrock(&stage).script(tool.slow_first_token(2 * THINKING));
     bedrock(&stage).script(Answer::text("In about half an hour.").slow_first_token(THINKING));
     ask(&mut call, "When can I pick it up?").await;
     heard(&mut call, "half an hour").await;

@@ -18,16 +18,18 @@ pub(super) struct Part {
     to: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In the order in which parts are told that begin together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    /// Recognition of speech, and its making, which are the carrier's.
-    Carrier,
+    Transcription,
     /// Our own.
     Queueing,
+    Failed,
     FirstToken,
     Tokens,
-    Failed,
     Tool,
+    /// Until the carrier's voice is heard.
+    Voice,
     Playing,
 }
 
@@ -43,7 +45,7 @@ impl Part {
 
     const fn glyph(&self) -> char {
         match self.kind {
-            Kind::Carrier => '▒',
+            Kind::Transcription | Kind::Voice => '▒',
             Kind::Queueing => '·',
             Kind::FirstToken => '░',
             Kind::Tokens => '█',
@@ -60,7 +62,7 @@ pub(super) fn parts(turn: &TurnTrace) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut part = |label: String, kind, from, to| parts.push(Part { label, kind, from, to });
     if let Some(took) = turn.transcription {
-        part("transcription".to_owned(), Kind::Carrier, -signed(took), 0);
+        part("transcription".to_owned(), Kind::Transcription, -signed(took), 0);
     }
     if let Some(begun) = turn.generations.first().map(|first| signed(first.begun)).filter(|begun| *begun > 0)
         && turn.tools.iter().all(|tool| signed(tool.begun) >= begun)
@@ -68,14 +70,14 @@ pub(super) fn parts(turn: &TurnTrace) -> Vec<Part> {
         part("queueing".to_owned(), Kind::Queueing, 0, begun);
     }
     if let (Some(text), Some(audio)) = (turn.first_text, turn.first_audio) {
-        part("voice".to_owned(), Kind::Carrier, signed(text), signed(audio));
+        part("voice".to_owned(), Kind::Voice, signed(text), signed(audio));
     }
     if let Some(heard) = turn.first_audio.or(turn.first_text) {
         part("playing".to_owned(), Kind::Playing, signed(heard), end);
     }
     parts.extend(turn.generations.iter().flat_map(|generation| of_generation(generation, end)));
     parts.extend(turn.tools.iter().map(|tool| of_tool(tool, end)));
-    parts.sort_by_key(|part| (part.from, part.to));
+    parts.sort_by_key(|part| (part.from, part.kind));
     parts
 }
 

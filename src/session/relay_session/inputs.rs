@@ -31,7 +31,9 @@ where
             SessionInput::Frame(Some(Ok(Frame::Other | Frame::Ping))) => {
                 self.last_sign_of_life = Instant::now();
             }
-            SessionInput::Frame(Some(Ok(Frame::Close(CloseCode::Normal)))) => {
+            SessionInput::Frame(Some(Ok(Frame::Close(code))))
+                if code.number() == CloseCode::Normal.number() =>
+            {
                 return Some(Ending::CallerLeft);
             }
             SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::SocketLost),
