@@ -21,7 +21,7 @@ use crate::language_models::bedrock::{Bedrock, BedrockParts, ClientSettings, Cli
 use crate::metrics::Metrics;
 use crate::outbound::{Lines, Outbound, OutboundParts};
 use crate::secrets::Secrets;
-use crate::session::{Calls, Ports, Unobserved};
+use crate::session::{Calls, Journals, Ports, Unobserved};
 use crate::store::DynamoDbStore;
 use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::http::HostPattern;
@@ -109,6 +109,7 @@ impl App {
             store: store.clone(),
             metrics,
             observer: Arc::new(Unobserved),
+            journals: Journals::default(),
             tasks,
             owner,
         };

@@ -49,6 +49,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Into<Stop>) -> st
     let stop = stop.into();
     let (tasks, metrics, calls) =
         (service.ports.tasks.clone(), service.ports.metrics.clone(), service.calls.clone());
+    let journals = service.ports.journals.clone();
     let (draining, shutting_down) = (service.draining.clone(), service.shutting_down.clone());
     let closed = CancellationToken::new();
     let server = http::serve(listener, service, closed.clone());
@@ -74,6 +75,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Into<Stop>) -> st
     if stop.now.is_cancelled() {
         leaving.at_once().await;
     }
+    journals.abandon();
     closed.cancel();
     let answered = timeout(ANSWERING, &mut server);
     let in_time = tokio::select! {

@@ -94,6 +94,10 @@ pub enum Counter {
     CallsOverflowed,
     /// The ECS agent did not change the protection of the task.
     ProtectionFailures,
+    /// Nothing of a call is journaled, because it never could be claimed.
+    JournalUnclaimed,
+    /// How turns went, given up to make room for what callers and agents said.
+    TelemetryShed,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -153,6 +157,8 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::FramesDropped, "frames.dropped"),
     (Counter::CallsOverflowed, "calls.overflowed"),
     (Counter::ProtectionFailures, "protection.failures"),
+    (Counter::JournalUnclaimed, "journal.unclaimed"),
+    (Counter::TelemetryShed, "telemetry.shed"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -17,19 +17,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voice_core::message::{Message, ToolOutcome};
 use voice_core::ports::{
-    BoxFuture, CallContext, Completion, Direction, GenerationRequest, LanguageModel, ModelEvent, ModelStream,
-    StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
+    BoxFuture, CallContext, Completion, Direction, EndedBecause, GenerationRequest, LanguageModel,
+    ModelEvent, ModelStream, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
 };
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
 pub(super) use self::store::Store;
+use super::observation_tests::Watcher;
 use super::{
-    CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, Unobserved, run, setup_fits,
+    CloseCode, Frame, Journals, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits,
 };
 use crate::metrics::{Counter, Metrics};
 
-const CALL: &str = "CA00000000000000000000000000000001";
+pub(super) use store::{Store, known};
+
+pub(super) const CALL: &str = "CA00000000000000000000000000000001";
 pub(super) const SETUP: &str = r#"{"type":"setup","callSid":"CA00000000000000000000000000000001"}"#;
 
 /// Our end of a socket whose other end is in the hands of the test.
@@ -130,6 +133,7 @@ pub(super) struct Stage {
     tools: Arc<HungTools>,
     store: Arc<Store>,
     pub(super) metrics: Metrics,
+    pub(super) watcher: Arc<Watcher>,
     tasks: TaskTracker,
     taken_over: CancellationToken,
     handing_over: CancellationToken,
@@ -155,13 +159,14 @@ impl Stage {
         let (outbound, from_session) = mpsc::channel(1000);
         let model = Arc::new(Model { scripts: Mutex::new(scripts), ..Model::default() });
         let (store, tasks) = (Arc::new(store), TaskTracker::new());
-        let metrics = Metrics::default();
+        let (metrics, watcher) = (Metrics::default(), Arc::new(Watcher::default()));
         let ports = Ports {
             model: model.clone(),
             tools,
             store: store.clone(),
             metrics: metrics.clone(),
-            observer: Arc::new(Unobserved),
+            observer: watcher.clone(),
+            journals: Journals::default(),
             tasks: tasks.clone(),
             owner: "test".into(),
         };
@@ -192,6 +197,7 @@ impl Stage {
             tools,
             store,
             metrics,
+            watcher,
             tasks,
             taken_over,
             handing_over,
@@ -313,7 +319,7 @@ async fn tokens_that_are_ready_together_go_out_together() {
     assert_eq!(stage.next_json().await, said("Good day.", true));
     let (store, metrics) = stage.end().await;
     assert_eq!(metrics.value(Counter::Generations), 1);
-    assert_eq!(store.closed.lock().unwrap().get(CALL), Some(&1));
+    assert_eq!(store.closed.lock().unwrap().get(CALL), Some(&(1, EndedBecause::Lost)));
 }
 
 #[tokio::test(start_paused = true)]

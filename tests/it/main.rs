@@ -13,6 +13,7 @@ mod bare;
 mod command_line;
 mod conversing;
 mod draining;
+mod explaining;
 mod failing_models;
 mod guide;
 mod handoff;

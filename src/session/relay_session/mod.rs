@@ -6,11 +6,12 @@
 mod actions;
 mod departure;
 mod inputs;
+mod observation;
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{Sink, Stream, StreamExt};
 use tokio::sync::mpsc;
@@ -31,8 +32,10 @@ use super::generation::{LiveGeneration, Notes};
 use super::handshake::{close, part, wait_for_close};
 use super::journal::{Journal, Standing};
 use super::relay_codec::Parting;
+use super::turn_tracer::TurnTracer;
 use super::{Ports, PreparedCall};
 use crate::metrics::Counter;
+use observation::Beginning;
 
 /// How a session begins.
 #[derive(Debug)]
@@ -127,13 +130,12 @@ where
 {
     ports.metrics.count(Counter::SessionsStarted);
     let mut session = RelaySession::new(socket, call, start, ports, &leave);
-    let started = Instant::now();
     let ending = session.converse(&leave).await;
     info!(
         call.sid = %session.call.context.call_sid,
         ending = ?ending,
         generations = session.generations,
-        duration_ms = millis(started.elapsed()),
+        duration_ms = millis(session.began.at.elapsed()),
         "the session ended"
     );
     session.finish(ending).await
@@ -145,6 +147,8 @@ struct RelaySession<S> {
     ports: Ports,
     conversation: Conversation,
     journal: Journal,
+    began: Beginning,
+    tracer: TurnTracer,
     generation: Option<LiveGeneration>,
     notes: Notes,
     opening: Opening,
@@ -171,9 +175,10 @@ where
     fn new(socket: S, call: PreparedCall, start: SessionStart, ports: Ports, leave: &Leave) -> Self {
         let call_sid = &call.context.call_sid;
         let use_case = Arc::clone(&call.use_case);
-        let (conversation, standing, opening) = match start {
+        let (conversation, standing, opening, resumes) = match start {
             SessionStart::Fresh(session) => {
-                (Conversation::new(use_case, call.greeting()), Standing::ToBeClaimed(session), Opening::Fresh)
+                let conversation = Conversation::new(use_case, call.greeting());
+                (conversation, Standing::ToBeClaimed(session), Opening::Fresh, 0)
             }
             SessionStart::Claimed { epoch, history, background, opening } => {
                 let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
@@ -181,11 +186,13 @@ where
                 let greeting = call.greeting().filter(|_| opening == Opening::Fresh);
                 let conversation =
                     Conversation::resume(use_case, history, first_generation, greeting, background);
-                (conversation, Standing::Claimed { epoch }, opening)
+                (conversation, Standing::Claimed { epoch }, opening, epoch.saturating_sub(1))
             }
         };
         let journal = Journal::open(call_sid, standing, &call.use_case.storage, &ports, leave.now.clone());
         let now = Instant::now();
+        let began = Beginning { at: now, wall: SystemTime::now(), resumes };
+        let tracer = TurnTracer::new(now.into_std(), began.wall, &call.use_case.name);
         let (to_results, results) = mpsc::channel(TOOL_RESULTS);
         Self {
             socket,
@@ -193,6 +200,8 @@ where
             ports,
             conversation,
             journal,
+            began,
+            tracer,
             generation: None,
             notes: Notes::default(),
             opening,
@@ -219,6 +228,7 @@ where
         let timer = sleep_until(self.next_ping);
         tokio::pin!(timer);
         let mut actions = Vec::new();
+        self.saw_opening();
         self.conversation.begin(Instant::now().into_std(), self.opening.clone(), &mut actions);
         self.perform(actions);
         loop {
@@ -292,6 +302,7 @@ where
     /// caller's words are there as soon as they were written, a few milliseconds after they came.
     async fn finish(mut self, ending: Ending) -> Journal {
         let rested = self.conversation.is_at_rest(Instant::now().into_std());
+        let because = self.because(ending);
         if !self.conversation.is_ended() {
             self.handle(Event::CallerHungUp);
         }
@@ -299,6 +310,7 @@ where
             self.journal.remember(SessionChange::Rested);
         }
         self.generation = None;
+        self.report_end(because);
         match ending {
             Ending::AgentEnded | Ending::HandedOver => {
                 wait_for_close(&mut self.socket).await;

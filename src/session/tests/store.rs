@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use voice_core::history::Sequence;
 use voice_core::message::Message;
 use voice_core::ports::{
-    BoxFuture, CallStore, Claim, Direction, GenerationReport, Journaled, JournaledTurn, KnownSession,
-    Ownership, Session, SessionChange, StoreError, StoreErrorKind,
+    BoxFuture, CallStore, Claim, Direction, EndedBecause, GenerationReport, Journaled, JournaledTurn,
+    KnownSession, Ownership, Session, SessionChange, StoreError, StoreErrorKind, TurnTrace,
 };
 use voice_core::private::Private;
 
@@ -18,7 +18,9 @@ pub(in crate::session) struct Store {
     pub(in crate::session) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
     pub(in crate::session) changes: Mutex<Vec<SessionChange>>,
     pub(in crate::session) reports: Mutex<Vec<GenerationReport>>,
-    pub(super) closed: Mutex<HashMap<String, u64>>,
+    pub(in crate::session) closed: Mutex<HashMap<String, (u64, EndedBecause)>>,
+    /// One for each request.
+    pub(in crate::session) traces: Mutex<Vec<Vec<TurnTrace>>>,
 }
 
 impl Store {
@@ -57,20 +59,7 @@ impl CallStore for Store {
         _: &'a str,
         _: Claim,
     ) -> BoxFuture<'a, Result<Ownership, StoreError>> {
-        let session = KnownSession {
-            epoch: 1,
-            resumes: 0,
-            started_at: String::new(),
-            use_case: "test".to_owned(),
-            account_sid: String::new(),
-            from: Private::new(String::new()),
-            to: Private::new(String::new()),
-            direction: Direction::Inbound,
-            variables: Private::default(),
-            language: None,
-            verified: false,
-            rested: false,
-        };
+        let session = known();
         Box::pin(async { self.answer(Ownership::Ours(session)) })
     }
 
@@ -95,10 +84,27 @@ impl CallStore for Store {
         Box::pin(async { self.answer(None) })
     }
 
-    fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn close_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        epoch: u64,
+        because: EndedBecause,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.closed.lock().unwrap().insert(call_sid.to_owned(), epoch);
+            self.closed.lock().unwrap().insert(call_sid.to_owned(), (epoch, because));
             self.answer(())
+        })
+    }
+
+    fn write_traces<'a>(
+        &'a self,
+        _: &'a str,
+        traces: &'a [TurnTrace],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.answer(())?;
+            self.traces.lock().unwrap().push(traces.to_vec());
+            Ok(())
         })
     }
 
@@ -119,5 +125,23 @@ impl CallStore for Store {
 
     fn read_journal<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>> {
         Box::pin(async { self.answer(Journaled::default()) })
+    }
+}
+
+/// A session that nothing has happened to.
+pub(in crate::session) fn known() -> KnownSession {
+    KnownSession {
+        epoch: 1,
+        resumes: 0,
+        started_at: String::new(),
+        use_case: "test".to_owned(),
+        account_sid: String::new(),
+        from: Private::new(String::new()),
+        to: Private::new(String::new()),
+        direction: Direction::Inbound,
+        variables: Private::default(),
+        language: None,
+        verified: false,
+        rested: false,
     }
 }
