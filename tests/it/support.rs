@@ -236,9 +236,14 @@ impl Webhook<'_> {
     }
 
     pub(crate) async fn post(&self) -> Answer {
+        self.post_by(&http()).await
+    }
+
+    /// Over the connections of this client.
+    pub(crate) async fn post_by(&self, client: &reqwest::Client) -> Answer {
         let url = format!("{}{}", self.stage.public_url, self.path);
         let signature = self.token.as_ref().map(|token| sign(token, &url, &self.fields));
-        send(http().post(url).form(&self.fields), signature).await
+        send(client.post(url).form(&self.fields), signature).await
     }
 
     pub(crate) async fn get(&self) -> Answer {
