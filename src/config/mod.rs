@@ -8,6 +8,7 @@ pub mod authored;
 mod public_url;
 mod secrets;
 mod table;
+mod telemetry;
 mod twilio;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use access::ToolAccess;
 pub use public_url::PublicUrl;
 pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};
+pub use telemetry::{ExportSettings, TelemetrySettings};
 pub use twilio::{TwilioAccount, TwilioSettings};
 
 /// Everything that `trunkline serve` can be told.
@@ -48,6 +50,7 @@ pub struct Settings {
     /// How long calls in progress may go on after a signal to stop.
     pub drain: Duration,
     pub log: LogSettings,
+    pub telemetry: TelemetrySettings,
 }
 
 #[derive(Clone, Debug)]
@@ -122,6 +125,7 @@ impl Settings {
             ),
             drain: Duration::from_secs(number(source, "DRAIN_SECONDS", "a number of seconds")?),
             log: LogSettings::read(source)?,
+            telemetry: TelemetrySettings::read(source)?,
         })
     }
 
