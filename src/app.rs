@@ -20,8 +20,9 @@ use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, client
 use crate::metrics::Metrics;
 use crate::outbound::{Lines, Outbound, OutboundParts};
 use crate::secrets::Secrets;
-use crate::session::{Calls, Ports, Unobserved};
+use crate::session::{Calls, Ports};
 use crate::store::DynamoDbStore;
+use crate::telemetry::{Telemetry, Watched};
 use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::http::HostPattern;
 use crate::tools::mcp::McpServers;
@@ -33,6 +34,8 @@ pub struct App {
     pub service: Service,
     /// How long calls in progress may go on after a signal to stop.
     pub drain: Duration,
+    /// To be shut down after everything else.
+    pub telemetry: Telemetry,
 }
 
 /// A request to the table takes a few milliseconds; what takes longer than this has failed.
@@ -77,6 +80,9 @@ impl App {
             Arc::new(UseCases::new(catalog.clone(), sip_endpoint.as_deref()));
         let telephony: Arc<dyn Telephony> = Arc::new(telephony(settings)?);
         let (calls, draining) = (Calls::new(settings.max_calls), CancellationToken::new());
+        let watched = Watched { metrics: metrics.clone(), calls: calls.clone(), tasks: tasks.clone() };
+        let telemetry = Telemetry::start(&settings.telemetry, watched)
+            .context("no requests can be made to the collector")?;
         let lines = Lines::default();
         let placer: Arc<dyn CallPlacer> = Arc::new(Outbound::new(OutboundParts {
             public_url: settings.public_url.clone(),
@@ -110,7 +116,7 @@ impl App {
             tools: Arc::new(tools),
             store: store.clone(),
             metrics,
-            observer: Arc::new(Unobserved),
+            observer: telemetry.observer(),
             tasks,
             owner,
         };
@@ -140,7 +146,7 @@ impl App {
             draining,
             shutting_down: CancellationToken::new(),
         });
-        Ok(Self { service, drain: settings.drain })
+        Ok(Self { service, drain: settings.drain, telemetry })
     }
 }
 

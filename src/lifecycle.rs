@@ -19,7 +19,7 @@ const ANSWERING: Duration = Duration::from_secs(2);
 
 /// Serves until `stop` is cancelled; then no new call is taken, and those in progress may end by themselves.
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
-    let App { service, drain } = app;
+    let App { service, drain, telemetry } = app;
     let (tasks, metrics, calls) =
         (service.ports.tasks.clone(), service.ports.metrics.clone(), service.calls.clone());
     let (draining, shutting_down) = (service.draining.clone(), service.shutting_down.clone());
@@ -60,6 +60,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> 
         warn!("some requests were not answered in time");
     }
     info!(counters = metrics.summary(), "stopped");
+    telemetry.shut_down().await;
     Ok(())
 }
 
