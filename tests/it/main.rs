@@ -23,5 +23,6 @@ mod requests;
 mod scenarios;
 mod socket;
 mod support;
+mod telemetry;
 mod telephony;
 mod tool_rounds;
