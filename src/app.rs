@@ -21,8 +21,9 @@ use crate::language_models::bedrock::{Bedrock, BedrockParts, ClientSettings, Cli
 use crate::metrics::Metrics;
 use crate::outbound::{Lines, Outbound, OutboundParts};
 use crate::secrets::Secrets;
-use crate::session::{Calls, Journals, Ports, Unobserved};
+use crate::session::{Calls, Journals, Ports};
 use crate::store::DynamoDbStore;
+use crate::telemetry::{Telemetry, Watched};
 use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::http::HostPattern;
 use crate::tools::mcp::McpServers;
@@ -35,6 +36,8 @@ pub struct App {
     pub service: Service,
     /// How long calls in progress may go on after a signal to stop.
     pub drain: Duration,
+    /// To be shut down after everything else.
+    pub telemetry: Telemetry,
 }
 
 /// A request to the table takes a few milliseconds; what takes longer than this has failed.
@@ -75,6 +78,9 @@ impl App {
         let telephony: Arc<dyn Telephony> = Arc::new(telephony(settings)?);
         let (calls, draining) = (Calls::new(settings.max_calls), CancellationToken::new());
         warm_up::keep(&tasks, &draining, settings.model_warm_up.then(|| Arc::clone(&model)), &records);
+        let watched = Watched { metrics: metrics.clone(), calls: calls.clone(), tasks: tasks.clone() };
+        let telemetry = Telemetry::start(&settings.telemetry, watched)
+            .context("no requests can be made to the collector")?;
         let lines = Lines::default();
         let placer: Arc<dyn CallPlacer> = Arc::new(Outbound::new(OutboundParts {
             public_url: settings.public_url.clone(),
@@ -108,7 +114,7 @@ impl App {
             tools: Arc::new(tools),
             store: store.clone(),
             metrics,
-            observer: Arc::new(Unobserved),
+            observer: telemetry.observer(),
             journals: Journals::default(),
             tasks,
             owner,
@@ -146,7 +152,7 @@ impl App {
             draining,
             shutting_down,
         });
-        Ok(Self { service, drain: settings.drain })
+        Ok(Self { service, drain: settings.drain, telemetry })
     }
 }
 

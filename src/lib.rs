@@ -12,6 +12,7 @@ pub mod language_models;
 pub mod lifecycle;
 pub mod metrics;
 pub mod outbound;
+pub mod prices;
 pub mod secrets;
 pub mod session;
 pub mod store;

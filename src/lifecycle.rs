@@ -45,7 +45,7 @@ impl From<CancellationToken> for Stop {
 /// Serves until told to stop; then no new call is taken, and those in progress may end by themselves, are handed over, or
 /// else are closed.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Into<Stop>) -> std::io::Result<()> {
-    let App { service, drain } = app;
+    let App { service, drain, telemetry } = app;
     let stop = stop.into();
     let (tasks, metrics, calls) =
         (service.ports.tasks.clone(), service.ports.metrics.clone(), service.calls.clone());
@@ -86,6 +86,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Into<Stop>) -> st
         warn!("some requests were not answered in time");
     }
     info!(counters = metrics.summary(), "stopped");
+    telemetry.shut_down().await;
     Ok(())
 }
 

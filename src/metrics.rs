@@ -1,10 +1,12 @@
-//! Counters of what happened, by closed kinds.
+//! Counters of what happened, by closed kinds, and how far the journal is behind.
 //!
-//! They are written to the log now and then and when the service stops. Nothing here knows who reads them.
+//! They are written to the log now and then and when the service stops, and exported when there is a collector. Nothing
+//! here knows who reads them, and counting costs one atomic addition.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use voice_core::ports::ModelFailureKind;
 
@@ -31,6 +33,12 @@ pub enum Counter {
     ToolErrors,
     UseCasesBroken,
     RecordsStale,
+    /// Whoever reads the log did not keep up.
+    LogLinesDropped,
+    /// Spans that the collector did not take, or that came faster than they could be sent.
+    SpansDropped,
+    /// Requests to the collector that came to nothing.
+    ExportsFailed,
     JournalRetries,
     JournalLost,
     JournalFenced,
@@ -40,6 +48,8 @@ pub enum Counter {
     ModelUnavailable,
     ModelBroken,
     ModelFallbacks,
+    /// A generation of a model that the list of prices does not know.
+    ModelUnpriced,
     /// Cached ones included.
     TokensIn,
     TokensOut,
@@ -118,6 +128,9 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ToolErrors, "tools.errors"),
     (Counter::UseCasesBroken, "use_cases.broken"),
     (Counter::RecordsStale, "records.stale"),
+    (Counter::LogLinesDropped, "log.lines_dropped"),
+    (Counter::SpansDropped, "telemetry.spans_dropped"),
+    (Counter::ExportsFailed, "telemetry.exports_failed"),
     (Counter::JournalRetries, "journal.retries"),
     (Counter::JournalLost, "journal.lost"),
     (Counter::JournalFenced, "journal.fenced"),
@@ -127,6 +140,7 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ModelUnavailable, "model.unavailable"),
     (Counter::ModelBroken, "model.broken"),
     (Counter::ModelFallbacks, "model.fallbacks"),
+    (Counter::ModelUnpriced, "model.unpriced"),
     (Counter::TokensIn, "model.tokens_in"),
     (Counter::TokensOut, "model.tokens_out"),
     (Counter::McpUnreachable, "mcp.unreachable"),
@@ -173,13 +187,31 @@ impl From<ModelFailureKind> for Counter {
     }
 }
 
-/// A handle to the counters of one service; clones count together.
-#[derive(Clone)]
-pub struct Metrics(Arc<[AtomicU64; NAMES.len()]>);
+impl Counter {
+    /// Every counter with the name under which it is told.
+    pub fn all() -> impl Iterator<Item = (Self, &'static str)> {
+        NAMES.iter().copied()
+    }
+}
 
-impl Default for Metrics {
+/// A handle to the counters of one service; clones count together.
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<Shared>);
+
+struct Shared {
+    counters: [AtomicU64; NAMES.len()],
+    journal_waiting: AtomicI64,
+    /// In microseconds.
+    journal_lag: AtomicU64,
+}
+
+impl Default for Shared {
     fn default() -> Self {
-        Self(Arc::new(std::array::from_fn(|_| AtomicU64::default())))
+        Self {
+            counters: std::array::from_fn(|_| AtomicU64::default()),
+            journal_waiting: AtomicI64::default(),
+            journal_lag: AtomicU64::default(),
+        }
     }
 }
 
@@ -189,11 +221,33 @@ impl Metrics {
     }
 
     pub fn add(&self, counter: Counter, amount: u64) {
-        self.0[counter as usize].fetch_add(amount, Ordering::Relaxed);
+        self.0.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
     pub fn value(&self, counter: Counter) -> u64 {
-        self.0[counter as usize].load(Ordering::Relaxed)
+        self.0.counters[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Entries of the journal have begun to wait for the table (`change` is positive), or wait no longer, because they
+    /// were written or given up (negative). Every entry that is added must be taken away again.
+    pub fn journal_waiting(&self, change: i64) {
+        self.0.journal_waiting.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// An entry of the journal was written, that long after what it tells had happened.
+    pub fn journal_lag(&self, lag: Duration) {
+        let micros = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
+        self.0.journal_lag.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// Entries of the journal that wait for the table now, over all calls.
+    pub fn journal_depth(&self) -> i64 {
+        self.0.journal_waiting.load(Ordering::Relaxed)
+    }
+
+    /// The longest lag of the journal since this was asked last; there is one who asks.
+    pub fn take_longest_journal_lag(&self) -> Duration {
+        Duration::from_micros(self.0.journal_lag.swap(0, Ordering::Relaxed))
     }
 
     /// All counters that are not zero, as one line.
@@ -223,5 +277,17 @@ mod tests {
         metrics.clone().count(Counter::ModelFallbacks);
         metrics.add(Counter::Generations, 2);
         assert_eq!(metrics.summary(), "generations=2 model.fallbacks=1");
+    }
+
+    #[test]
+    fn the_journal_tells_how_far_it_is_behind() {
+        let metrics = Metrics::default();
+        metrics.journal_waiting(3);
+        metrics.clone().journal_waiting(-1);
+        assert_eq!(metrics.journal_depth(), 2);
+        metrics.journal_lag(Duration::from_millis(70));
+        metrics.journal_lag(Duration::from_millis(20));
+        assert_eq!(metrics.take_longest_journal_lag(), Duration::from_millis(70));
+        assert_eq!(metrics.take_longest_journal_lag(), Duration::ZERO);
     }
 }

@@ -12,10 +12,11 @@ use crate::{lifecycle, telemetry};
 
 pub(super) async fn run(source: impl Fn(&str) -> Option<String>) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&source)?;
-    telemetry::init(&settings.log).context("the log could not be set up")?;
+    let log = telemetry::init(&settings.log).context("the log could not be set up")?;
     let aws = aws_config().await?;
     let aws = AwsConfigs { dynamodb: aws.clone(), bedrock: aws.clone(), secrets: aws };
     let app = App::new(&settings, &aws, TaskTracker::new())?;
+    log.count_in(&app.service.ports.metrics);
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;

@@ -9,6 +9,7 @@ mod connections;
 mod public_url;
 mod secrets;
 mod table;
+mod telemetry;
 mod twilio;
 
 use std::fmt;
@@ -26,6 +27,7 @@ pub use connections::ConnectionSettings;
 pub use public_url::PublicUrl;
 pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};
+pub use telemetry::{ExportSettings, TelemetrySettings};
 pub use twilio::{TwilioAccount, TwilioSettings};
 
 /// Everything that `trunkline serve` can be told.
@@ -58,6 +60,7 @@ pub struct Settings {
     /// The agent of ECS beside this task, when it is one.
     pub ecs_agent: Option<Url>,
     pub log: LogSettings,
+    pub telemetry: TelemetrySettings,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +140,7 @@ impl Settings {
             drain: Duration::from_secs(parsed(source, "DRAIN_SECONDS", "a number of seconds")?),
             ecs_agent: ecs_agent(source)?,
             log: LogSettings::read(source)?,
+            telemetry: TelemetrySettings::read(source)?,
         })
     }
 

@@ -23,7 +23,6 @@ use voice_core::ports::{
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
-pub(super) use self::store::Store;
 use super::observation_tests::Watcher;
 use super::{
     CloseCode, Frame, Journals, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits,

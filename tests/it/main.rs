@@ -29,6 +29,7 @@ mod scenarios;
 mod socket;
 mod support;
 mod task_protection;
+mod telemetry;
 mod telephony;
 mod tool_rounds;
 mod two_services;

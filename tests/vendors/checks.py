@@ -18,6 +18,7 @@ import mcp_checks
 import relay_checks
 import rest_checks
 import signature_checks
+import telemetry_checks
 import twiml_checks
 from stage import Stage
 
@@ -30,6 +31,7 @@ MODULES = [
     mcp_checks,
     rest_checks,
     handoff_checks,
+    telemetry_checks,
 ]
 # A hang must fail, and fail before the time limit of whoever runs this.
 LONGEST_RUN_S = 150

@@ -117,6 +117,10 @@ class Stage:
         arguments = [f"{tool}={json.dumps(arguments)}" for tool, arguments in calls.items()]
         return json.loads(run([self._binaries / "examples" / "mcp_client", url, *arguments]))
 
+    def program(self, name: str) -> Path:
+        """One of the programs that are tested."""
+        return self._binaries / name
+
     def log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
 

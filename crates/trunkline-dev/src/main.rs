@@ -231,7 +231,7 @@ fn main() -> ExitCode {
 
 async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let filter = environment("RUST_LOG").unwrap_or_else(|| LOG_FILTER.to_owned());
-    trunkline::telemetry::init(&LogSettings { format: LogFormat::Pretty, filter })?;
+    let _log = trunkline::telemetry::init(&LogSettings { format: LogFormat::Pretty, filter })?;
     let home = Path::new(HOME);
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let model = if args.real_model {
@@ -249,7 +249,9 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let api_token = uuid::Uuid::new_v4().simple().to_string();
     let mut settings = args.public_url.map(behind_tunnel).unwrap_or_default();
     settings.extend(args.model.map(|model| ("MODEL_IDENTIFIER".to_owned(), model)));
-    settings.extend(environment("TIME_ZONE").map(|zone| ("TIME_ZONE".to_owned(), zone)));
+    for name in ["TIME_ZONE", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_METRIC_EXPORT_INTERVAL"] {
+        settings.extend(environment(name).map(|value| (name.to_owned(), value)));
+    }
     let mut stage = Stage::start(StageOptions {
         listen: loopback(args.port),
         dynamodb: DynamoDbOptions {

@@ -26,7 +26,7 @@ pub async fn play(file: &Path, configuration: &Path) -> anyhow::Result<Report> {
         verify_code: Some(CODE.to_owned()),
         ..StageOptions::default()
     };
-    let stage = Stage::start_with_table_delay(options, scenario.table_delay.clone());
+    let stage = Box::pin(Stage::start_with_table_delay(options, scenario.table_delay.clone()));
     let stage = stage.await.context("the stage was not set")?;
     let carrier = stage.carrier(PACE)?;
     let set = scenario::Stage {

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use voice_core::message::GenerationId;
 use voice_core::ports::{EndedBecause, TRACES_AT_ONCE, TurnTrace};
 
+use super::Entry;
 use super::journals::{Journals, Registration};
-use super::{Entry, note_waiting};
 use crate::metrics::Metrics;
 
 /// What may wait for a table that is out of reach; a call has about ten messages a minute.
@@ -269,12 +269,12 @@ impl Backlog {
 
     fn waits(&self, entries: u64) {
         self.journals.waits(entries);
-        note_waiting(&self.metrics, i64::try_from(entries).unwrap_or(i64::MAX));
+        self.metrics.journal_waiting(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
     fn no_longer_waits(&self, entries: u64) {
         self.journals.no_longer_waits(entries);
-        note_waiting(&self.metrics, -i64::try_from(entries).unwrap_or(i64::MAX));
+        self.metrics.journal_waiting(-i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

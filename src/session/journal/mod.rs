@@ -13,7 +13,6 @@ mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use regex::Regex;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ use voice_core::redaction::Redactor;
 use voice_core::use_case::{Keep, Storage};
 
 use super::Ports;
-use crate::metrics::{Counter, Metrics};
+use crate::metrics::Counter;
 use backlog::{Backlog, Push};
 use writer::Writer;
 
@@ -168,9 +167,3 @@ fn stricter(one: &Storage, other: &Storage) -> Storage {
     let keep = if one.keep == Keep::Nothing { Keep::Nothing } else { other.keep };
     Storage { keep, patterns }
 }
-
-/// So many more entries of all calls wait for the table, or fewer.
-const fn note_waiting(_metrics: &Metrics, _delta: i64) {}
-
-/// An entry was written, so long after it was handed over.
-const fn note_lag(_metrics: &Metrics, _lag: Duration) {}

@@ -11,7 +11,7 @@ use voice_core::ports::{Claim, EndedBecause, Ownership, Session, StoreError, Sto
 use super::super::Ports;
 use super::backlog::{Backlog, Next};
 use super::journals::Lane;
-use super::{Entry, Standing, note_lag};
+use super::{Entry, Standing};
 use crate::metrics::Counter;
 use crate::telemetry::causes;
 
@@ -99,7 +99,7 @@ impl Writer {
 
     async fn write(&mut self, epoch: u64, entry: Entry, since: Instant) -> Result<(), Never> {
         match self.persist(|ports, call| write(ports, call, epoch, entry.clone())).await {
-            Ok(()) => note_lag(&self.ports.metrics, since.elapsed()),
+            Ok(()) => self.ports.metrics.journal_lag(since.elapsed()),
             // The next one may be taken.
             Err(Never::Refused) => self.ports.metrics.count(Counter::JournalLost),
             Err(never) => return Err(never),

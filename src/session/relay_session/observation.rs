@@ -103,7 +103,9 @@ where
             (_, Ending::HandedOver) => EndedBecause::Moved,
             (_, Ending::LostTooOften) => EndedBecause::LostTooOften,
             (_, Ending::ShuttingDown) => EndedBecause::ShutDown,
-            (_, Ending::ProtocolBroken | Ending::MessageTooLarge | Ending::PeerSilent) => EndedBecause::CarrierFailed,
+            (_, Ending::ProtocolBroken | Ending::MessageTooLarge | Ending::PeerSilent) => {
+                EndedBecause::CarrierFailed
+            }
         }
     }
 }

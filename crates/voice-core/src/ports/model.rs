@@ -103,6 +103,13 @@ pub struct Usage {
     pub cache_write: u64,
 }
 
+impl Usage {
+    /// All that the model read, from the cache or not.
+    pub const fn all_input(&self) -> u64 {
+        self.input + self.cache_read + self.cache_write
+    }
+}
+
 /// No model answered. Details were logged where it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelFailure {
