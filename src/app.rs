@@ -20,7 +20,7 @@ use crate::language_models::bedrock::{Bedrock, ClientSettings, Deadlines, client
 use crate::metrics::Metrics;
 use crate::outbound::{Lines, Outbound, OutboundParts};
 use crate::secrets::Secrets;
-use crate::session::{Calls, Ports, Unobserved};
+use crate::session::{Calls, Journals, Ports, Unobserved};
 use crate::store::DynamoDbStore;
 use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::http::HostPattern;
@@ -111,6 +111,7 @@ impl App {
             store: store.clone(),
             metrics,
             observer: Arc::new(Unobserved),
+            journals: Journals::default(),
             tasks,
             owner,
         };

@@ -22,6 +22,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> 
     let App { service, drain } = app;
     let (tasks, metrics, calls) =
         (service.ports.tasks.clone(), service.ports.metrics.clone(), service.calls.clone());
+    let journals = service.ports.journals.clone();
     let (draining, shutting_down) = (service.draining.clone(), service.shutting_down.clone());
     let closed = CancellationToken::new();
     let server = http::serve(listener, service, closed.clone());
@@ -55,6 +56,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> 
         () = tasks.wait() => {}
         () = sleep(GOING) => warn!(tasks = tasks.len(), "some tasks did not end in time"),
     }
+    journals.abandon();
     closed.cancel();
     if timeout(ANSWERING, &mut server).await.is_err() {
         warn!("some requests were not answered in time");

@@ -68,6 +68,10 @@ pub enum Counter {
     ApiUnauthorized,
     /// An MCP server could not be reached, or did not answer as the protocol wants it.
     McpFailures,
+    /// Nothing of a call is journaled, because it never could be claimed.
+    JournalUnclaimed,
+    /// How turns went, given up to make room for what callers and agents said.
+    TelemetryShed,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -114,6 +118,8 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::TransfersReturned, "transfers.returned"),
     (Counter::ApiUnauthorized, "api.unauthorized"),
     (Counter::McpFailures, "mcp.failures"),
+    (Counter::JournalUnclaimed, "journal.unclaimed"),
+    (Counter::TelemetryShed, "telemetry.shed"),
 ];
 
 impl From<ModelFailureKind> for Counter {

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use tokio::time::timeout;
 use tracing::{info, warn};
-use voice_core::ports::{LaunchChange, LaunchStatus};
+use voice_core::ports::{EndedBecause, LaunchChange, LaunchStatus};
 use voice_core::use_case::Keep;
 use voice_protocols::webhook::{CallStatus, StatusCallback};
 
@@ -115,7 +115,8 @@ fn why(status: LaunchStatus, report: &StatusCallback) -> Option<String> {
 async fn close(service: &Service, call_sid: &str) {
     // A call that nobody answered has none.
     let Some(session) = read_session(service, call_sid).await else { return };
-    match timeout(WRITING, service.ports.store.close_session(call_sid, session.epoch)).await {
+    let closing = service.ports.store.close_session(call_sid, session.epoch, EndedBecause::Lost);
+    match timeout(WRITING, closing).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             warn!(call.sid = call_sid, error = %causes(&error), "the session's end was not written");

@@ -11,9 +11,12 @@ mod observer;
 mod prepared;
 mod relay_codec;
 mod relay_session;
+mod turn_tracer;
 
 #[cfg(test)]
 mod effects_tests;
+#[cfg(test)]
+mod observation_tests;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +30,7 @@ use crate::metrics::Metrics;
 pub use calls::{CallSlot, Calls, LiveSession};
 pub use frame::{CloseCode, Frame, SocketError};
 pub use handshake::setup_fits;
-pub use journal::Journal;
+pub use journal::{Journal, Journals};
 pub use observer::{CallObserver, SessionTrace, Unobserved};
 pub use prepared::{NoModel, PreparedCall, Webhook};
 pub use relay_session::{Leave, SessionStart, run};
@@ -40,6 +43,8 @@ pub struct Ports {
     pub store: Arc<dyn CallStore>,
     pub metrics: Metrics,
     pub observer: Arc<dyn CallObserver>,
+    /// What waits for the table, of all calls.
+    pub journals: Journals,
     /// Every task of a session is spawned here.
     pub tasks: TaskTracker,
     /// Names the session in the table.

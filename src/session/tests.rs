@@ -1,6 +1,8 @@
 //! Sessions over sockets in memory and in paused time, with a model, tools and a store made by hand.
 
-use std::collections::{BTreeMap, HashMap};
+mod store;
+
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -12,22 +14,23 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voice_core::history::Sequence;
 use voice_core::message::{Message, ToolOutcome};
 use voice_core::ports::{
-    BoxFuture, CallContext, CallStore, Claim, Completion, Direction, GenerationReport, GenerationRequest,
-    Journaled, JournaledTurn, KnownSession, LanguageModel, ModelEvent, ModelStream, Ownership, Session,
-    SessionChange, StoreError, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
+    BoxFuture, CallContext, Completion, Direction, EndedBecause, GenerationRequest, LanguageModel,
+    ModelEvent, ModelStream, StoreErrorKind, ToolRequest, ToolResult, ToolRunner,
 };
 use voice_core::private::Private;
 use voice_core::use_case::{Handler, Sentences, Tool, UseCase};
 
+use super::observation_tests::Watcher;
 use super::{
-    CloseCode, Frame, Leave, Ports, PreparedCall, SessionStart, SocketError, Unobserved, run, setup_fits,
+    CloseCode, Frame, Journals, Leave, Ports, PreparedCall, SessionStart, SocketError, run, setup_fits,
 };
 use crate::metrics::{Counter, Metrics};
 
-const CALL: &str = "CA00000000000000000000000000000001";
+pub(super) use store::{Store, known};
+
+pub(super) const CALL: &str = "CA00000000000000000000000000000001";
 pub(super) const SETUP: &str = r#"{"type":"setup","callSid":"CA00000000000000000000000000000001"}"#;
 
 /// Our end of a socket whose other end is in the hands of the test.
@@ -118,114 +121,15 @@ impl ToolRunner for HungTools {
     }
 }
 
-/// A store that can be out of reach, and remembers what was written.
-#[derive(Debug, Default)]
-pub(super) struct Store {
-    failures: Mutex<Vec<StoreErrorKind>>,
-    pub(super) written: Mutex<Vec<(u64, Sequence, Option<Message>)>>,
-    pub(super) changes: Mutex<Vec<SessionChange>>,
-    pub(super) reports: Mutex<Vec<GenerationReport>>,
-    closed: Mutex<HashMap<String, u64>>,
-}
-
-impl Store {
-    fn answer<T>(&self, answer: T) -> Result<T, StoreError> {
-        let mut failures = self.failures.lock().unwrap();
-        if failures.is_empty() {
-            Ok(answer)
-        } else {
-            Err(StoreError { kind: failures.remove(0), source: None })
-        }
-    }
-
-    fn written(&self) -> Vec<Sequence> {
-        self.written.lock().unwrap().iter().map(|(_, sequence, _)| *sequence).collect()
-    }
-}
-
-impl CallStore for Store {
-    fn open_session(&self, _: Session) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async { self.answer(()) })
-    }
-
-    fn claim_session<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: Claim,
-    ) -> BoxFuture<'a, Result<Ownership, StoreError>> {
-        let session = KnownSession {
-            epoch: 1,
-            resumes: 0,
-            started_at: String::new(),
-            use_case: "test".to_owned(),
-            account_sid: String::new(),
-            from: Private::new(String::new()),
-            to: Private::new(String::new()),
-            direction: Direction::Inbound,
-            variables: Private::default(),
-            language: None,
-            verified: false,
-        };
-        Box::pin(async { self.answer(Ownership::Ours(session)) })
-    }
-
-    fn change_session<'a>(
-        &'a self,
-        _: &'a str,
-        _: u64,
-        change: SessionChange,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer(())?;
-            self.changes.lock().unwrap().push(change);
-            Ok(())
-        })
-    }
-
-    fn count_resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async { self.answer(None) })
-    }
-
-    fn read_session<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>> {
-        Box::pin(async { self.answer(None) })
-    }
-
-    fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.closed.lock().unwrap().insert(call_sid.to_owned(), epoch);
-            self.answer(())
-        })
-    }
-
-    fn write_turn<'a>(
-        &'a self,
-        _: &'a str,
-        epoch: u64,
-        turn: JournaledTurn,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer(())?;
-            self.reports.lock().unwrap().extend(turn.generation);
-            let message = turn.record.message.as_deref().cloned();
-            self.written.lock().unwrap().push((epoch, turn.record.sequence, message));
-            Ok(())
-        })
-    }
-
-    fn read_journal<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>> {
-        Box::pin(async { self.answer(Journaled::default()) })
-    }
-}
-
 /// A session that runs, and everything around it.
 pub(super) struct Stage {
-    to_session: mpsc::Sender<Frame>,
+    pub(super) to_session: mpsc::Sender<Frame>,
     from_session: mpsc::Receiver<Frame>,
     pub(super) model: Arc<Model>,
     tools: Arc<HungTools>,
     store: Arc<Store>,
     metrics: Metrics,
+    pub(super) watcher: Arc<Watcher>,
     tasks: TaskTracker,
     taken_over: CancellationToken,
     started: Instant,
@@ -249,13 +153,14 @@ impl Stage {
         let (outbound, from_session) = mpsc::channel(1000);
         let model = Arc::new(Model { scripts: Mutex::new(scripts), ..Model::default() });
         let (store, tasks) = (Arc::new(store), TaskTracker::new());
-        let metrics = Metrics::default();
+        let (metrics, watcher) = (Metrics::default(), Arc::new(Watcher::default()));
         let ports = Ports {
             model: model.clone(),
             tools,
             store: store.clone(),
             metrics: metrics.clone(),
-            observer: Arc::new(Unobserved),
+            observer: watcher.clone(),
+            journals: Journals::default(),
             tasks: tasks.clone(),
             owner: "test".into(),
         };
@@ -274,7 +179,7 @@ impl Stage {
         });
         let started = Instant::now();
         let tools = Arc::default();
-        Self { to_session, from_session, model, tools, store, metrics, tasks, taken_over, started }
+        Self { to_session, from_session, model, tools, store, metrics, watcher, tasks, taken_over, started }
     }
 
     pub(super) async fn set_up(scripts: Vec<Vec<ModelEvent>>, store: Store) -> Self {
@@ -376,7 +281,7 @@ async fn tokens_that_are_ready_together_go_out_together() {
     assert_eq!(stage.next_json().await, said("Good day.", true));
     let (store, metrics) = stage.end().await;
     assert_eq!(metrics.value(Counter::Generations), 1);
-    assert_eq!(store.closed.lock().unwrap().get(CALL), Some(&1));
+    assert_eq!(store.closed.lock().unwrap().get(CALL), Some(&(1, EndedBecause::Lost)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,16 +9,16 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use voice_core::history::Sequence;
 use voice_core::message::Message;
 use voice_core::ports::{
-    BoxFuture, CallStore, Claim, GenerationReport, Journaled, JournaledTurn, KnownSession, Ownership,
-    Session, SessionChange, SpokenLanguage, StoreError, StoreErrorKind,
+    BoxFuture, CallStore, Claim, EndedBecause, Journaled, JournaledTurn, KnownSession, Ownership, Session,
+    SessionChange, SpokenLanguage, StoreError, StoreErrorKind, TurnTrace,
 };
 
 use super::chat::{from_chat, to_chat};
 use super::failure::{store_error, unless_conflict};
+use super::reports::from_report;
 use super::runs::{is_run, outcome};
 use super::session_item::{SESSION, known};
 use super::{
@@ -55,11 +55,11 @@ impl CallStore for DynamoDbStore {
             let (update, condition) = match claim {
                 // A claim whose answer was lost is repeated, and must not count twice.
                 Claim::First => (
-                    "SET epoch = :one, #owner = :owner, #status = :live REMOVE endedAt",
+                    "SET epoch = :one, #owner = :owner, #status = :live REMOVE endedAt, endedBecause",
                     "epoch = :zero OR (epoch = :one AND #owner = :owner)",
                 ),
                 Claim::Next => (
-                    "SET epoch = epoch + :one, #owner = :owner, #status = :live REMOVE endedAt",
+                    "SET epoch = epoch + :one, #owner = :owner, #status = :live REMOVE endedAt, endedBecause",
                     "attribute_exists(pk) AND epoch >= :zero",
                 ),
             };
@@ -120,11 +120,24 @@ impl CallStore for DynamoDbStore {
         Box::pin(async move { Ok(self.read(call_sid, SESSION).await?.map(|item| known(&item))) })
     }
 
-    fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn close_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        epoch: u64,
+        because: EndedBecause,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
+            let update = match because {
+                // The carrier's last report of a call may come before its session has written why it ended, or after.
+                EndedBecause::Lost => {
+                    "SET #status = :ended, endedAt = :now, endedBecause = if_not_exists(endedBecause, :because)"
+                }
+                _ => "SET #status = :ended, endedAt = :now, endedBecause = :because",
+            };
             let result = self
                 .update_session(call_sid)
-                .update_expression("SET #status = :ended, endedAt = :now")
+                .update_expression(update)
+                .expression_attribute_values(":because", text(because.as_str()))
                 .condition_expression("epoch = :epoch")
                 .expression_attribute_names("#status", "status")
                 .expression_attribute_values(":ended", text("ended"))
@@ -182,6 +195,14 @@ impl CallStore for DynamoDbStore {
                 .await;
             result.map(drop).map_err(store_error)
         })
+    }
+
+    fn write_traces<'a>(
+        &'a self,
+        call_sid: &'a str,
+        traces: &'a [TurnTrace],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.put_traces(call_sid, traces))
     }
 
     fn read_journal<'a>(&'a self, call_sid: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>> {
@@ -251,39 +272,14 @@ impl DynamoDbStore {
             item.insert("heard".to_owned(), text(heard));
         }
         if let Some(report) = &turn.generation {
-            item.insert("generation".to_owned(), to_attribute(&generation(report))?);
+            item.insert("generation".to_owned(), to_attribute(&from_report(report))?);
         }
         Ok(item)
     }
 }
 
-fn generation(report: &GenerationReport) -> Value {
-    let usage = report.usage.map(|usage| {
-        json!({
-            "inputTokens": usage.input,
-            "outputTokens": usage.output,
-            "cacheReadInputTokens": usage.cache_read,
-            "cacheWriteInputTokens": usage.cache_write,
-        })
-    });
-    let milliseconds =
-        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let value = json!({
-        "model": report.model,
-        "stopReason": report.stop_reason,
-        "usage": usage,
-        "usageEstimated": report.estimated.then_some(true),
-        "firstTextMs": report.first_text.map(milliseconds),
-        "durationMs": milliseconds(report.duration),
-    });
-    match value {
-        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-        other => other,
-    }
-}
-
 /// A message of which nothing was heard has no `chat` and is no part of the dialogue; its place is taken all the same.
-fn turn(item: &Item) -> Option<(Sequence, Option<Message>)> {
+pub(super) fn turn(item: &Item) -> Option<(Sequence, Option<Message>)> {
     let sequence = item.get("sk")?.as_s().ok()?.strip_prefix(TURN_PREFIX)?.parse().ok()?;
     let chat = item.get("chat").cloned().and_then(|chat| from_attribute(chat).ok());
     Some((sequence, chat.as_ref().and_then(from_chat)))

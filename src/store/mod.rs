@@ -1,5 +1,5 @@
-//! The one table, through DynamoDB's API: sessions, turns, tool runs, handoffs, calls that the service places, counts of
-//! callers, and the records of operators and sample tools.
+//! The one table, through DynamoDB's API: sessions, turns, tool runs, traces, handoffs, calls that the service places,
+//! counts of callers, and the records of operators and sample tools.
 //!
 //! Implements the store ports. It knows how things look as items, not what they are for.
 
@@ -9,11 +9,16 @@ mod chat;
 mod failure;
 mod handoffs;
 mod launches;
+mod recorded;
+#[cfg(test)]
+mod recorded_tests;
 mod records;
+mod reports;
 mod runs;
 mod session_item;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::collections::HashMap;
 use std::time::Duration;

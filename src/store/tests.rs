@@ -22,11 +22,11 @@ use super::DynamoDbStore;
 use super::callers::partition;
 
 const TABLE: &str = "calls";
-const CALL: &str = "CA0123456789abcdef0123456789abcdef";
-const OWNER: &str = "task-1/1";
+pub(super) const CALL: &str = "CA0123456789abcdef0123456789abcdef";
+pub(super) const OWNER: &str = "task-1/1";
 const DAY: Duration = Duration::from_hours(24);
 
-async fn table() -> (EmbeddedDynamoDb, DynamoDbStore) {
+pub(super) async fn table() -> (EmbeddedDynamoDb, DynamoDbStore) {
     let dynamodb = EmbeddedDynamoDb::start(DynamoDbOptions::default()).await.unwrap();
     dynamodb.create_table(TABLE).await.unwrap();
     let store = DynamoDbStore::new(dynamodb.client().await, TABLE.to_owned(), DAY);
@@ -41,7 +41,7 @@ fn variables() -> Private<BTreeMap<String, String>> {
     Private::new(BTreeMap::from([("appointment".to_owned(), "Monday".to_owned())]))
 }
 
-fn session(call: CallContext) -> Session {
+pub(super) fn session(call: CallContext) -> Session {
     Session {
         call: Arc::new(call),
         channel: "conversationRelay",
@@ -50,7 +50,7 @@ fn session(call: CallContext) -> Session {
     }
 }
 
-fn outbound_call() -> CallContext {
+pub(super) fn outbound_call() -> CallContext {
     CallContext {
         call_sid: CALL.to_owned(),
         account_sid: "AC1".to_owned(),
@@ -63,7 +63,7 @@ fn outbound_call() -> CallContext {
     }
 }
 
-async fn claimed(store: &DynamoDbStore) -> KnownSession {
+pub(super) async fn claimed(store: &DynamoDbStore) -> KnownSession {
     match store.claim_session(CALL, OWNER, Claim::Next).await.unwrap() {
         Ownership::Ours(known) => known,
         other => panic!("{other:?}"),
@@ -115,7 +115,7 @@ async fn a_session_of_which_nothing_is_kept_works_without_numbers() {
     assert_eq!(store.count_call(&Private::default(), CALL, DAY).await.unwrap(), 1);
 }
 
-fn turn(sequence: Sequence, generation: Option<GenerationReport>) -> JournaledTurn {
+pub(super) fn turn(sequence: Sequence, generation: Option<GenerationReport>) -> JournaledTurn {
     let message = Arc::new(Message::Agent { text: "Hello.".to_owned(), tool_calls: Vec::new() });
     let record = Record { sequence, message: Some(message), said: None };
     JournaledTurn { at: "2026-01-01T00:00:00Z".to_owned(), record, generation }
@@ -150,7 +150,7 @@ async fn the_journal_adds_up_what_a_call_has_cost() {
     assert_eq!((journal.turns.len(), journal.outcomes), (3, vec![outcome]));
 }
 
-fn handoff() -> HandoffRecord {
+pub(super) fn handoff() -> HandoffRecord {
     HandoffRecord {
         session_id: "VX1".to_owned(),
         use_case: "desk".to_owned(),

@@ -17,7 +17,7 @@ use trunkline::config::PublicUrl;
 use trunkline::http::{Parts, Service, serve};
 use trunkline::metrics::Metrics;
 use trunkline::outbound::{Lines, Outbound, OutboundParts};
-use trunkline::session::{Calls, Ports, Unobserved};
+use trunkline::session::{Calls, Journals, Ports, Unobserved};
 use voice_core::message::ToolOutcome;
 use voice_core::ports::{
     BoxFuture, CallUpdate, GenerationRequest, LanguageModel, ModelStream, NewCall, Sms, Telephony,
@@ -181,6 +181,7 @@ fn service(
         store: table.clone(),
         metrics: metrics.clone(),
         observer: Arc::new(Unobserved),
+        journals: Journals::default(),
         tasks: tasks.clone(),
         owner: "bare".into(),
     };

@@ -15,6 +15,7 @@ use voice_protocols::relay::{Outbound, Play};
 use super::super::frame::{Frame, SocketError};
 use super::super::generation::LiveGeneration;
 use super::super::relay_codec::{end_to_wire, language_to_wire, to_wire};
+use super::super::turn_tracer::{Finish, Seen};
 use super::{Ending, RelaySession, WRITING};
 use crate::metrics::Counter;
 
@@ -40,6 +41,7 @@ where
                 }
                 Action::StartTool { run, tool, input } => self.start_tool(run, tool, input),
                 Action::CancelTool { run } => {
+                    self.saw(Seen::ToolEnded { run: &run, status: None });
                     if let Some(running) = self.tools.remove(&run) {
                         running.abort();
                     }
@@ -56,6 +58,7 @@ where
         }
         self.actions = actions;
         self.notes.forget_unclaimed();
+        self.report_turns();
         // Not before everything is done that the conversation has decided.
         if spent > 0 {
             self.handle(Event::TokensSpent { tokens: spent });
@@ -65,6 +68,7 @@ where
     /// Notes how a generation went that came to no end; returns what it has cost.
     pub(super) fn note_broken_off(&mut self, report: GenerationReport) -> u64 {
         let tokens = report.usage.map_or(0, |usage| usage.input + usage.output);
+        self.saw(Seen::GenerationEnded { report: &report, how: Finish::CutOff });
         self.notes.generation_ended(report);
         tokens
     }
@@ -72,6 +76,7 @@ where
     /// Goes on as somebody else. What the carrier was told when it connected (voice, hints) stays as it is.
     fn change_use_case(&mut self, use_case: Arc<UseCase>) {
         info!(call.sid = %self.call.context.call_sid, use_case = %use_case.name, "the conversation goes on as another use case");
+        self.saw(Seen::UseCase(&use_case.name));
         let storage = self.journal.follow(&use_case.storage);
         // Tools store their outcomes by the same rules.
         let use_case = if *storage == use_case.storage {
@@ -89,6 +94,7 @@ where
 
     fn start_generation(&mut self, generation: GenerationId) {
         self.generations += 1;
+        self.saw(Seen::GenerationStarted(generation));
         self.ports.metrics.count(Counter::Generations);
         let request = GenerationRequest {
             call: Arc::clone(&self.call.context),
@@ -102,6 +108,7 @@ where
     }
 
     fn start_tool(&mut self, run: RunId, tool: Arc<Tool>, input: serde_json::Value) {
+        self.saw(Seen::ToolStarted { run: &run, tool: &tool.name });
         let deadline = tool.timeout + TOOL_OVERTIME;
         let (call, owner) = (Arc::clone(&self.call.context), Arc::clone(&self.ports.owner));
         let use_case = Arc::clone(&self.call.use_case);
@@ -126,6 +133,9 @@ where
 
     /// Queues text; what is ready at once goes out in one message.
     fn say(&mut self, text: String, last: bool) {
+        if !text.is_empty() {
+            self.saw(Seen::TextSent(&text));
+        }
         if let Some(Outbound::Text(waiting)) = self.outgoing.last_mut()
             && !waiting.last
         {
@@ -149,13 +159,13 @@ where
         for message in self.outgoing.drain(..) {
             match timeout_at(deadline, self.socket.feed(Frame::Text(message.to_json()))).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Ending::CallerLeft),
+                Ok(Err(_)) => return Err(Ending::SocketLost),
                 Err(_) => return Err(Ending::PeerSilent),
             }
         }
         match timeout_at(deadline, self.socket.flush()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Ending::CallerLeft),
+            Ok(Err(_)) => Err(Ending::SocketLost),
             Err(_) => Err(Ending::PeerSilent),
         }
     }

@@ -7,8 +7,9 @@ use voice_core::conversation::Event;
 use voice_core::ports::{ModelEvent, ModelFailureKind};
 use voice_protocols::relay::Inbound;
 
-use super::super::frame::{Frame, SocketError};
+use super::super::frame::{CloseCode, Frame, SocketError};
 use super::super::relay_codec::from_wire;
+use super::super::turn_tracer::{Finish, Seen};
 use super::{
     BETWEEN_PINGS, Ending, LARGEST_MESSAGE, MOST_MALFORMED, PEER_SILENCE, READ_AHEAD, RelaySession,
     SessionInput, WRITING,
@@ -30,14 +31,20 @@ where
             SessionInput::Frame(Some(Ok(Frame::Other | Frame::Ping))) => {
                 self.last_sign_of_life = Instant::now();
             }
-            SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::CallerLeft),
+            SessionInput::Frame(Some(Ok(Frame::Close(code))))
+                if code.number() == CloseCode::Normal.number() =>
+            {
+                return Some(Ending::CallerLeft);
+            }
+            SessionInput::Frame(Some(Ok(Frame::Close(_))) | None) => return Some(Ending::SocketLost),
             SessionInput::Frame(Some(Err(error))) => {
                 debug!(call.sid = %self.call.context.call_sid, %error, "the socket failed");
-                return Some(Ending::CallerLeft);
+                return Some(Ending::SocketLost);
             }
             SessionInput::Model(event) => self.take_model_events(event),
             SessionInput::Tool(run, result) => {
                 self.tools.remove(&run);
+                self.saw(Seen::ToolEnded { run: &run, status: Some(result.outcome.status) });
                 self.handle(Event::ToolFinished { run, result });
             }
             SessionInput::Deadline => {
@@ -76,8 +83,10 @@ where
             }
             _ => {}
         }
-        if let Some(event) = from_wire(message) {
-            self.handle(event);
+        self.saw_message(&message);
+        match from_wire(message) {
+            Some(event) => self.handle(event),
+            None => self.report_turns(),
         }
         None
     }
@@ -103,6 +112,9 @@ where
     }
 
     fn take_model_event(&mut self, event: Option<ModelEvent>) {
+        if let Some(ModelEvent::Failed(failure)) = &event {
+            self.saw_failure(failure.kind);
+        }
         let Some(live) = &mut self.generation else { return };
         let generation = live.id;
         if let Some(event) = &event {
@@ -110,13 +122,15 @@ where
         }
         match event {
             Some(ModelEvent::Text(text)) => {
+                self.saw(Seen::GenerationSpoke);
                 self.handle(Event::GenerationText { generation, text });
             }
             Some(ModelEvent::ToolCall { id, name, arguments }) => {
+                self.saw(Seen::ToolAskedFor);
                 self.handle(Event::GenerationToolCall { generation, id, name, arguments });
             }
             // Nothing that the conversation would have to know.
-            Some(ModelEvent::AttemptFailed(_)) => {}
+            Some(ModelEvent::AttemptFailed(attempt)) => self.saw(Seen::AttemptFailed(attempt)),
             Some(ModelEvent::Finished(completion)) => {
                 let mut report = live.report();
                 self.generation = None;
@@ -131,6 +145,7 @@ where
                         .add(Counter::TokensIn, usage.input + usage.cache_read + usage.cache_write);
                     self.ports.metrics.add(Counter::TokensOut, usage.output);
                 }
+                self.saw(Seen::GenerationEnded { report: &report, how: Finish::Completed });
                 self.notes.generation_ended(report);
                 let blocked = completion.blocked;
                 self.handle(Event::GenerationFinished { generation, tokens, blocked });
@@ -138,6 +153,7 @@ where
             Some(ModelEvent::Failed(failure)) if !live.has_received() && is_free(failure.kind) => {
                 let report = live.refused();
                 self.generation = None;
+                self.saw(Seen::GenerationEnded { report: &report, how: Finish::CutOff });
                 self.notes.generation_ended(report);
                 self.handle(Event::GenerationFailed { generation });
             }

@@ -5,11 +5,12 @@
 
 mod actions;
 mod inputs;
+mod observation;
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{Sink, Stream, StreamExt};
 use tokio::sync::mpsc;
@@ -27,8 +28,10 @@ use super::frame::{CloseCode, Frame, SocketError};
 use super::generation::{LiveGeneration, Notes};
 use super::handshake::close;
 use super::journal::{Journal, Standing};
+use super::turn_tracer::TurnTracer;
 use super::{Ports, PreparedCall};
 use crate::metrics::Counter;
+use observation::Beginning;
 
 /// How a session begins.
 #[derive(Debug)]
@@ -67,6 +70,8 @@ pub struct Leave {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     CallerLeft,
+    /// The carrier has not said goodbye: the caller may still be there.
+    SocketLost,
     AgentEnded,
     TakenOver,
     ShuttingDown,
@@ -100,13 +105,12 @@ where
 {
     ports.metrics.count(Counter::SessionsStarted);
     let mut session = RelaySession::new(socket, call, start, ports, &leave);
-    let started = Instant::now();
     let ending = session.converse(&leave).await;
     info!(
         call.sid = %session.call.context.call_sid,
         ending = ?ending,
         generations = session.generations,
-        duration_ms = millis(started.elapsed()),
+        duration_ms = millis(session.began.at.elapsed()),
         "the session ended"
     );
     session.finish(ending).await
@@ -118,6 +122,8 @@ struct RelaySession<S> {
     ports: Ports,
     conversation: Conversation,
     journal: Journal,
+    began: Beginning,
+    tracer: TurnTracer,
     generation: Option<LiveGeneration>,
     notes: Notes,
     opening: Opening,
@@ -140,9 +146,10 @@ where
     fn new(socket: S, call: PreparedCall, start: SessionStart, ports: Ports, leave: &Leave) -> Self {
         let call_sid = &call.context.call_sid;
         let use_case = Arc::clone(&call.use_case);
-        let (conversation, standing, opening) = match start {
+        let (conversation, standing, opening, resumes) = match start {
             SessionStart::Fresh(session) => {
-                (Conversation::new(use_case, call.greeting()), Standing::ToBeClaimed(session), Opening::Fresh)
+                let conversation = Conversation::new(use_case, call.greeting());
+                (conversation, Standing::ToBeClaimed(session), Opening::Fresh, 0)
             }
             SessionStart::Claimed { epoch, history, background, greeted, returned } => {
                 let sessions_before = u32::try_from(epoch).unwrap_or(u32::MAX / GENERATIONS_PER_SESSION);
@@ -155,11 +162,13 @@ where
                     None if greeted => Opening::Resumed,
                     None => Opening::Fresh,
                 };
-                (conversation, Standing::Claimed { epoch }, opening)
+                (conversation, Standing::Claimed { epoch }, opening, epoch.saturating_sub(1))
             }
         };
         let journal = Journal::open(call_sid, standing, &call.use_case.storage, &ports, leave.now.clone());
         let now = Instant::now();
+        let began = Beginning { at: now, wall: SystemTime::now(), resumes };
+        let tracer = TurnTracer::new(now.into_std(), began.wall, &call.use_case.name);
         let (to_results, results) = mpsc::channel(TOOL_RESULTS);
         Self {
             socket,
@@ -167,6 +176,8 @@ where
             ports,
             conversation,
             journal,
+            began,
+            tracer,
             generation: None,
             notes: Notes::default(),
             opening,
@@ -190,6 +201,7 @@ where
         let timer = sleep_until(self.next_ping);
         tokio::pin!(timer);
         let mut actions = Vec::new();
+        self.saw_opening();
         self.conversation.begin(Instant::now().into_std(), self.opening.clone(), &mut actions);
         self.perform(actions);
         loop {
@@ -247,10 +259,12 @@ where
     }
 
     async fn finish(mut self, ending: Ending) -> Journal {
+        let because = self.because(ending);
         if !self.conversation.is_ended() {
             self.handle(Event::CallerHungUp);
         }
         self.generation = None;
+        self.report_end(because);
         match ending {
             Ending::AgentEnded => {
                 // Closing first would look like a failure to the carrier.
@@ -258,7 +272,9 @@ where
                 let _ = timeout(CLOSING_FOLLOWS, closed).await;
                 close(&mut self.socket, CloseCode::Normal).await;
             }
-            Ending::CallerLeft | Ending::TakenOver => close(&mut self.socket, CloseCode::Normal).await,
+            Ending::CallerLeft | Ending::SocketLost | Ending::TakenOver => {
+                close(&mut self.socket, CloseCode::Normal).await;
+            }
             Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
             Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
         }

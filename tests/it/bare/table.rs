@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use voice_core::ports::{
-    BoxFuture, CallStore, CallerCounter, Claim, Direction, HandoffRecord, HandoffStatus, HandoffStore,
-    Journaled, JournaledTurn, KnownSession, LaunchChange, LaunchRecord, LaunchStore, Ownership, RecordStore,
-    Session, SessionChange, StoreError, StoreErrorKind,
+    BoxFuture, CallStore, CallerCounter, Claim, Direction, EndedBecause, HandoffRecord, HandoffStatus,
+    HandoffStore, Journaled, JournaledTurn, KnownSession, LaunchChange, LaunchRecord, LaunchStore, Ownership,
+    RecordStore, Session, SessionChange, StoreError, StoreErrorKind, TurnTrace,
 };
 use voice_core::private::Private;
 
@@ -154,7 +154,12 @@ impl CallStore for Table {
         self.reach(self.sessions.lock().unwrap().get(call_sid).cloned())
     }
 
-    fn close_session<'a>(&'a self, call_sid: &'a str, _: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn close_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        _: u64,
+        _: EndedBecause,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.closed.lock().unwrap().insert(call_sid.to_owned());
         self.reach(())
     }
@@ -174,6 +179,10 @@ impl CallStore for Table {
         _: u64,
         _: SessionChange,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.reach(())
+    }
+
+    fn write_traces<'a>(&'a self, _: &'a str, _: &'a [TurnTrace]) -> BoxFuture<'a, Result<(), StoreError>> {
         self.reach(())
     }
 

@@ -4,6 +4,7 @@
 
 mod model;
 mod outbound;
+mod recorded;
 mod store;
 mod telephony;
 mod tools;
@@ -18,10 +19,12 @@ pub use model::{
     ModelStream, Usage,
 };
 pub use outbound::{CallPlacer, Launch, LaunchStatus, NotPlaced, OutboundRequest};
+pub use recorded::{CallReader, RecordedCall, RecordedMessage, RecordedRun};
 pub use store::{
-    CallStore, CallerCounter, Claim, GenerationReport, HandoffRecord, HandoffStatus, HandoffStore, Journaled,
-    JournaledTurn, KnownSession, LaunchChange, LaunchRecord, LaunchStore, Ownership, RecordStore, RunClaim,
-    RunStore, Session, SessionChange, Spent, SpokenLanguage, StoreError, StoreErrorKind,
+    CallStore, CallerCounter, Claim, EndedBecause, GenerationReport, HandoffRecord, HandoffStatus,
+    HandoffStore, Journaled, JournaledTurn, KnownSession, LaunchChange, LaunchRecord, LaunchStore, Ownership,
+    RecordStore, RunClaim, RunStore, Session, SessionChange, Spent, SpokenLanguage, StoreError,
+    StoreErrorKind, TRACES_AT_ONCE,
 };
 pub use telephony::{
     CallUpdate, MachineDetection, NewCall, Sms, Telephony, TelephonyError, TelephonyErrorKind, Verification,

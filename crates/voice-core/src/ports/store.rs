@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{BoxFuture, CallContext, Direction, LaunchStatus, Usage};
+use super::{BoxFuture, CallContext, Direction, LaunchStatus, TurnTrace, Usage};
 use crate::history::{Record, Sequence};
 use crate::message::{Message, RunId, ToolOutcome};
 use crate::private::Private;
@@ -35,8 +35,14 @@ pub trait CallStore: Send + Sync + fmt::Debug {
         &'a self,
         call_sid: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownSession>, StoreError>>;
-    /// Marks a call as ended, unless somebody else owns it by now.
-    fn close_session<'a>(&'a self, call_sid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Marks a call as ended, unless somebody else owns it by now. [`EndedBecause::Lost`] never replaces a reason that is
+    /// written down already.
+    fn close_session<'a>(
+        &'a self,
+        call_sid: &'a str,
+        epoch: u64,
+        because: EndedBecause,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Writes one message, unless somebody else owns the call by now: then [`StoreErrorKind::Conflict`].
     fn write_turn<'a>(
         &'a self,
@@ -51,6 +57,13 @@ pub trait CallStore: Send + Sync + fmt::Debug {
         call_sid: &'a str,
         epoch: u64,
         change: SessionChange,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Writes how turns went, whoever owns the call by now: what was observed stays true. No more than
+    /// [`TRACES_AT_ONCE`]; when it fails, some of them may be there, and all may be written again.
+    fn write_traces<'a>(
+        &'a self,
+        call_sid: &'a str,
+        traces: &'a [TurnTrace],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Reads what is known of a call's dialogue.
     fn read_journal<'a>(&'a self, call_sid: &'a str) -> BoxFuture<'a, Result<Journaled, StoreError>>;
@@ -75,6 +88,71 @@ pub struct SpokenLanguage {
     /// Whether the caller is understood in this language only; or else as the carrier was told when it connected, which
     /// may be in any.
     pub heard: bool,
+}
+
+/// How many traces fit into one request.
+pub const TRACES_AT_ONCE: usize = 25;
+
+/// Why a session ended, in the words of the table and of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndedBecause {
+    CallerHungUp,
+    AgentEnded,
+    /// The call went to a person.
+    HandedOver,
+    CallerSilent,
+    TimeLimit,
+    Budget,
+    /// The connection broke, or the process that carried the call is gone, and nobody knows more.
+    Lost,
+    /// The carrier did not keep to the protocol, or was not heard of any more.
+    CarrierFailed,
+    /// A newer session has the call.
+    TakenOver,
+    ShutDown,
+}
+
+impl EndedBecause {
+    pub const ALL: [Self; 10] = [
+        Self::CallerHungUp,
+        Self::AgentEnded,
+        Self::HandedOver,
+        Self::CallerSilent,
+        Self::TimeLimit,
+        Self::Budget,
+        Self::Lost,
+        Self::CarrierFailed,
+        Self::TakenOver,
+        Self::ShutDown,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CallerHungUp => "caller-hung-up",
+            Self::AgentEnded => "agent-ended",
+            Self::HandedOver => "handed-over",
+            Self::CallerSilent => "caller-silent",
+            Self::TimeLimit => "time-limit",
+            Self::Budget => "budget",
+            Self::Lost => "lost",
+            Self::CarrierFailed => "carrier-failed",
+            Self::TakenOver => "taken-over",
+            Self::ShutDown => "shut-down",
+        }
+    }
+
+    /// Whether the call is over, or out of our hands, as far as the session that ends can tell.
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::CallerHungUp
+            | Self::AgentEnded
+            | Self::HandedOver
+            | Self::CallerSilent
+            | Self::TimeLimit
+            | Self::Budget => true,
+            Self::Lost | Self::CarrierFailed | Self::TakenOver | Self::ShutDown => false,
+        }
+    }
 }
 
 /// The durable record of tool runs.

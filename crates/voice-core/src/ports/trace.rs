@@ -118,5 +118,6 @@ pub struct ToolTrace {
     pub begun: Duration,
     /// Absent when the turn was over before.
     pub ended: Option<Duration>,
+    /// Absent when it came to no outcome, because it was cancelled or given up.
     pub status: Option<OutcomeStatus>,
 }
