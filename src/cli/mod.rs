@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `trunkline`, and with which exit code it answers.
 
 mod call;
+mod explain;
 mod healthcheck;
 mod serve;
 mod use_case;
@@ -37,6 +38,7 @@ fn run(matches: &ArgMatches) -> ExitCode {
         match matches.subcommand() {
             Some(("use-case", matches)) => use_case::run(matches).await,
             Some(("call", matches)) => call::run(matches).await,
+            Some(("explain", matches)) => explain::run(matches).await,
             Some(("healthcheck", matches)) => healthcheck::run(source(matches)).await,
             Some((_, matches)) => serve::run(source(matches)).await,
             None => serve::run(source(matches)).await,
@@ -71,6 +73,7 @@ fn command() -> Command {
         .subcommand(serve)
         .subcommand(use_case_command())
         .subcommand(call_command())
+        .subcommand(explain::command())
         .subcommand(healthcheck)
 }
 
