@@ -143,7 +143,7 @@ async fn usage_is_written_with_the_turn() {
     );
     let session = item(&stage, &call_sid, "connection").await.unwrap();
     assert_eq!((&session["status"], &session["epoch"]), (&json!("ended"), &json!(1)));
-    assert_eq!(items(&stage, &call_sid).await.len(), 3, "a session and two turns");
+    assert_eq!(items(&stage, &call_sid).await.len(), 4, "a session, two turns and a trace");
 }
 
 #[tokio::test]

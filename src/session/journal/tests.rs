@@ -22,6 +22,7 @@ struct Table {
     began: Instant,
     writes: Mutex<Vec<(Duration, Write)>>,
     answers: Box<Answers>,
+    /// Requests that are under way, and the most there were.
     at_once: Mutex<(usize, usize)>,
 }
 
@@ -269,7 +270,7 @@ async fn catching_up_comes_neither_at_once_nor_all_together() {
         (0..10).for_each(|sequence| journal.write(turn(sequence)));
     }
     tokio::time::sleep(Duration::from_secs(FIVE_MINUTES)).await;
-    *table.at_once.lock().unwrap() = (0, 0);
+    table.at_once.lock().unwrap().1 = 0;
     // A call that has nothing waiting does not queue behind those that have.
     let live = claimed("live", &ports);
     live.write(turn(0));
