@@ -259,16 +259,27 @@ where
         match ending {
             Ending::AgentEnded => {
                 // Closing first would look like a failure to the carrier.
-                let closed = async { while let Some(Ok(_)) = self.socket.next().await {} };
-                let _ = timeout(CLOSING_FOLLOWS, closed).await;
+                self.until_closed().await;
                 close(&mut self.socket, CloseCode::Normal).await;
             }
             Ending::CallerLeft | Ending::TakenOver => close(&mut self.socket, CloseCode::Normal).await,
-            Ending::MessageTooLarge => close(&mut self.socket, CloseCode::TooLarge).await,
             Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
-            Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
+            Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
+            Ending::ProtocolBroken | Ending::MessageTooLarge => {
+                let too_large = ending == Ending::MessageTooLarge;
+                let code = if too_large { CloseCode::TooLarge } else { CloseCode::Policy };
+                close(&mut self.socket, code).await;
+                // What the peer is still sending would reset the connection, and our reason would not arrive.
+                self.until_closed().await;
+            }
         }
         self.journal
+    }
+
+    /// What still comes is not looked at.
+    async fn until_closed(&mut self) {
+        let closed = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        let _ = timeout(CLOSING_FOLLOWS, closed).await;
     }
 }
 
