@@ -135,7 +135,7 @@ async fn what_is_signed_is_answered_whatever_else_its_source_sends() {
     for _ in 0..80 {
         refused.push(service.post_signed_by("another token", "/twiml", &fields).await.0);
     }
-    assert_eq!((refused[0], refused[79]), (403, 429), "{refused:?}");
+    assert!(refused[0] == 403 && refused.contains(&429), "{refused:?}");
     let twiml = service.post("/twiml", &fields).await;
     assert!(twiml.contains("<ConversationRelay"), "{twiml}");
 }
