@@ -22,6 +22,8 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 use voice_core::private::Private;
 
+use crate::prices::Prices;
+
 pub use access::ToolAccess;
 pub use connections::ConnectionSettings;
 pub use public_url::PublicUrl;
@@ -153,6 +155,11 @@ impl Settings {
     pub fn read_operator_api(source: Source<'_>) -> Result<(PublicUrl, Private<String>), SettingError> {
         let token = access::api_tokens(source)?.into_iter().next();
         Ok((public_url(source)?, token.ok_or_else(|| missing("API_TOKEN"))?))
+    }
+
+    /// What models cost alone, for commands that need nothing else.
+    pub fn read_prices(source: Source<'_>) -> Result<Prices, SettingError> {
+        telemetry::prices(source)
     }
 
     /// The name of the table alone, for commands that need nothing else.

@@ -135,7 +135,7 @@ fn pairs(source: Source<'_>, variable: &'static str) -> Result<Vec<(String, Stri
     })
 }
 
-fn prices(source: Source<'_>) -> Result<Prices, SettingError> {
+pub(super) fn prices(source: Source<'_>) -> Result<Prices, SettingError> {
     let Some(path) = optional(source, PRICES) else { return Ok(Prices::default()) };
     let refused = |problem: String| SettingError { variable: PRICES, problem: format!("{path}: {problem}") };
     let text = std::fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;

@@ -8,7 +8,7 @@ mod turn;
 use std::time::{Duration, Instant, SystemTime};
 
 use voice_core::message::{GenerationId, OutcomeStatus, RunId};
-use voice_core::ports::{FailedAttempt, GenerationReport, ModelFailureKind, Trigger, TurnEnd, TurnTrace};
+use voice_core::ports::{FailedAttempt, GenerationReport, Trigger, TurnEnd, TurnTrace};
 
 use turn::{Cause, Turn};
 
@@ -31,11 +31,6 @@ pub(super) enum Seen<'a> {
     /// The model asks for a tool.
     ToolAskedFor,
     AttemptFailed(FailedAttempt),
-    /// None of the models answered; this was the last of them, if it is known which that was.
-    ModelFailed {
-        model: String,
-        kind: ModelFailureKind,
-    },
     /// With or without success; cancelled ones are cut off.
     GenerationEnded {
         report: &'a GenerationReport,

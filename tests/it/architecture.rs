@@ -101,7 +101,7 @@ const RULES: &[Rule] = &[
         says: "3: axum appears only under http",
         within: &["src/"],
         except: &["src/http/"],
-        forbidden: &["axum", "tower", "tower_http", "hyper"],
+        forbidden: &["axum", "tower", "tower_http", "hyper", "hyper_util"],
     },
     Rule {
         says: "4: AWS types appear only in the adapters that need them and in app",

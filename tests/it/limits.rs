@@ -106,18 +106,18 @@ async fn who_is_refused_too_often_is_told_no_more_and_others_notice_nothing() {
     let service = behind_a_proxy().await;
     let client = http();
     let webhook = || client.post(format!("{}/twiml", service.url));
-    for _ in 0..10 {
+    for _ in 0..25 {
         assert_eq!(status(webhook(), GUESSER).await, 403);
         let guess = client.get(format!("{}/api/calls/L1", service.url)).bearer_auth("a guess");
         assert_eq!(status(guess, GUESSER).await, 401);
     }
     let mut told = Vec::new();
-    for _ in 0..50 {
+    for _ in 0..100 {
         told.push(status(webhook(), GUESSER).await);
     }
     let throttled = told.iter().filter(|status| **status == 429).count();
     // Time makes good for some.
-    assert!(throttled >= 30 && told.iter().all(|status| [403, 429].contains(status)), "{told:?}");
+    assert!(throttled >= 50 && told.iter().all(|status| [403, 429].contains(status)), "{told:?}");
     assert_eq!(service.metrics.value(Counter::RequestsThrottled), throttled as u64);
     assert_eq!(status(webhook(), "203.0.113.10").await, 403, "others are told why");
     assert_eq!(status(webhook(), &format!("203.0.113.10, {GUESSER}, 127.0.0.9")).await, 429);
@@ -132,10 +132,10 @@ async fn what_is_signed_is_answered_whatever_else_its_source_sends() {
     let service = behind_a_proxy().await;
     let fields = [("CallSid", "CA1"), ("From", CALLER), ("To", CALLED)];
     let mut refused = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..80 {
         refused.push(service.post_signed_by("another token", "/twiml", &fields).await.0);
     }
-    assert_eq!((refused[0], refused[39]), (403, 429), "{refused:?}");
+    assert!(refused[0] == 403 && refused.contains(&429), "{refused:?}");
     let twiml = service.post("/twiml", &fields).await;
     assert!(twiml.contains("<ConversationRelay"), "{twiml}");
 }

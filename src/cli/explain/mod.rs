@@ -38,12 +38,15 @@ pub(super) fn command() -> Command {
         .arg(Arg::new("call-sid").value_name("CALL_SID").required(true).help("Twilio's id of the call"))
         .arg(switch("json", "As one JSON document"))
         .arg(switch("numbers", "With the telephone numbers of the call"))
-        .args(SETTINGS.iter().filter(|setting| setting.variable == "TABLE_NAME").map(flag))
+        .args(
+            SETTINGS.iter().filter(|setting| ["TABLE_NAME", "PRICES"].contains(&setting.variable)).map(flag),
+        )
 }
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let call_sid = matches.get_one::<String>("call-sid").cloned().unwrap_or_default();
     let table = Settings::read_table_name(&source(matches))?;
+    let prices = Settings::read_prices(&source(matches))?;
     let aws = aws_config().await.context("no AWS configuration")?;
     let read = store(&aws, table.clone(), Duration::ZERO).read_call(&call_sid).await;
     let Some(call) = read.map_err(|error| anyhow::anyhow!("{}", causes(&error)))? else {
@@ -52,18 +55,14 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         ));
         return Ok(ExitCode::FAILURE);
     };
-    let view = View { numbers: matches.get_flag("numbers"), price: &no_price };
+    let price = |model: &str, usage: &Usage| prices.cost(model, usage);
+    let view = View { numbers: matches.get_flag("numbers"), price: &price };
     say(&if matches.get_flag("json") {
         document::of(&call, view).to_string()
     } else {
         page::of(&call, view)
     });
     Ok(ExitCode::SUCCESS)
-}
-
-/// No prices are known.
-const fn no_price(_model: &str, _usage: &Usage) -> Option<f64> {
-    None
 }
 
 /// What all generations of a call read and wrote, and what that cost as far as prices are known.

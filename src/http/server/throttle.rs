@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::token_bucket::{Rate, TokenBucket};
 
 /// Enough to find out what is wrong with a setting.
-const REFUSALS: Rate = Rate { burst: 20, per_second: 1.0 };
+const REFUSALS: Rate = Rate { burst: 50, per_second: 1.0 };
 /// Sources beyond these have one bucket in common.
 const MOST_SOURCES: usize = 10_000;
 const BETWEEN_CLEARINGS: Duration = Duration::from_secs(1);
@@ -67,8 +67,8 @@ mod tests {
         let borne = |throttle: &mut Throttle, number: u32, at: Instant| {
             (0..100).filter(|_| throttle.bears(source(number), at)).count()
         };
-        assert_eq!(borne(&mut throttle, 1, start), 20);
-        assert_eq!(borne(&mut throttle, 2, start), 20, "one does not suffer from another");
+        assert_eq!(borne(&mut throttle, 1, start), 50);
+        assert_eq!(borne(&mut throttle, 2, start), 50, "one does not suffer from another");
         assert_eq!(borne(&mut throttle, 1, start + Duration::from_secs(5)), 5);
     }
 
@@ -78,7 +78,7 @@ mod tests {
         let mut throttle = Throttle::new(start);
         let many = 3 * u32::try_from(MOST_SOURCES).unwrap();
         let borne = (0..many).filter(|number| throttle.bears(source(*number), start)).count();
-        assert_eq!((borne, throttle.sources.len()), (MOST_SOURCES + 20, MOST_SOURCES));
+        assert_eq!((borne, throttle.sources.len()), (MOST_SOURCES + 50, MOST_SOURCES));
         assert!(throttle.bears(source(many), start + Duration::from_mins(1)));
         assert_eq!(throttle.sources.len(), 1, "those who went quiet made room");
     }

@@ -1,6 +1,7 @@
 //! Journals before a table in trouble, in paused time.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 use tokio_util::task::TaskTracker;
@@ -14,6 +15,7 @@ use voice_core::ports::{
 use super::backlog::{ROOM, WORTH_A_REQUEST};
 use super::writer::AFTER_THE_CALL;
 use super::*;
+use crate::metrics::Metrics;
 use crate::session::Unobserved;
 use crate::session::tests::{HungTools, Model, known, prepared};
 

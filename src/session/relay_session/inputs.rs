@@ -146,9 +146,6 @@ where
     }
 
     fn take_model_event(&mut self, event: Option<ModelEvent>) {
-        if let Some(ModelEvent::Failed(failure)) = &event {
-            self.saw_failure(failure.kind);
-        }
         let Some(live) = &mut self.generation else { return };
         let generation = live.id;
         if let Some(event) = &event {

@@ -320,9 +320,15 @@ where
             Ending::CallerLeft | Ending::SocketLost | Ending::TakenOver => {
                 close(&mut self.socket, CloseCode::Normal).await;
             }
-            Ending::MessageTooLarge => close(&mut self.socket, CloseCode::TooLarge).await,
             Ending::ShuttingDown => close(&mut self.socket, CloseCode::Restart).await,
-            Ending::ProtocolBroken | Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
+            Ending::PeerSilent => close(&mut self.socket, CloseCode::Policy).await,
+            Ending::ProtocolBroken | Ending::MessageTooLarge => {
+                let too_large = ending == Ending::MessageTooLarge;
+                let code = if too_large { CloseCode::TooLarge } else { CloseCode::Policy };
+                close(&mut self.socket, code).await;
+                // What the peer is still sending would reset the connection, and our reason would not arrive.
+                wait_for_close(&mut self.socket).await;
+            }
         }
         self.journal
     }

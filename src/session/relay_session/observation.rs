@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use futures_util::{Sink, Stream};
 use tokio::time::Instant;
 use voice_core::conversation::{EndReason, Opening};
-use voice_core::ports::{EndedBecause, ModelFailureKind, Trigger};
+use voice_core::ports::{EndedBecause, Trigger};
 use voice_protocols::relay::{Inbound, Info};
 
 use super::super::frame::{Frame, SocketError};
@@ -51,16 +51,6 @@ where
             Inbound::Info(Info::TokensPlayed(text)) => self.saw(Seen::Played(text)),
             _ => {}
         }
-    }
-
-    /// The last of the models that were asked did not answer either.
-    pub(super) fn saw_failure(&mut self, kind: ModelFailureKind) {
-        // With several it is not known which of them was asked last.
-        let model = match &*self.call.models {
-            [model] => model.clone(),
-            _ => String::new(),
-        };
-        self.saw(Seen::ModelFailed { model, kind });
     }
 
     /// Tells of the turns that are over by now.

@@ -3,10 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use voice_core::message::{GenerationId, OutcomeStatus, RunId};
-use voice_core::ports::{
-    FailedAttempt, GenerationReport, GenerationTrace, ModelFailureKind, ToolTrace, Trigger, TurnEnd,
-    TurnTrace,
-};
+use voice_core::ports::{GenerationReport, GenerationTrace, ToolTrace, Trigger, TurnEnd, TurnTrace};
 
 use super::{Finish, Seen};
 
@@ -115,7 +112,6 @@ impl Turn {
                     generation.failed_attempts.push(attempt);
                 }
             }
-            Seen::ModelFailed { model, kind } => self.model_failed(now, model, kind),
             Seen::GenerationEnded { report, how } => self.generation_ended(now, report, how),
             Seen::ToolEnded { run, status } => self.tool_ended(now, run, status),
             Seen::TextSent(text) => self.text_sent(now, letters(text)),
@@ -235,16 +231,6 @@ impl Turn {
 
     fn is_running_tools(&self) -> bool {
         self.tools.iter().any(|tool| tool.ended.is_none())
-    }
-
-    fn model_failed(&mut self, now: Instant, model: String, kind: ModelFailureKind) {
-        let since = self.since(now);
-        if let Some(generation) = self.live_generation() {
-            // It was asked when the attempts before it had failed.
-            let before = generation.failed_attempts.iter().map(|attempt| attempt.after).sum();
-            let after = since.saturating_sub(generation.begun).saturating_sub(before);
-            generation.failed_attempts.push(FailedAttempt { model, kind, after });
-        }
     }
 
     fn generation_ended(&mut self, now: Instant, report: &GenerationReport, how: Finish) {
