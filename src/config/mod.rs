@@ -5,6 +5,7 @@
 
 mod access;
 pub mod authored;
+mod machine;
 mod public_url;
 mod secrets;
 mod table;
@@ -20,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use voice_core::private::Private;
 
 pub use access::ToolAccess;
+pub use machine::most_open_files;
 pub use public_url::PublicUrl;
 pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};

@@ -8,6 +8,7 @@ mod failure;
 mod guardrail;
 #[cfg(test)]
 mod guardrail_tests;
+mod probe;
 mod request;
 mod streaming;
 
@@ -27,6 +28,7 @@ use crate::metrics::{Counter, Metrics};
 pub use client::{ClientSettings, clients};
 use failure::Failure;
 use guardrail::LookBehind;
+pub use probe::{ModelProbe, NoAnswer};
 use streaming::{Progress, Streaming};
 
 /// How often one model is asked before the next one is.
