@@ -1,12 +1,13 @@
 //! Puts the service together: the only place that constructs adapters.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::ProvideCredentials;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voice_core::ports::{CallPlacer, RecordStore, Telephony, UseCaseSource};
@@ -17,14 +18,16 @@ use crate::config::{SettingError, Settings, SignatureCheck, tool_secrets_of_envi
 use crate::ecs::{EcsAgent, keep_protected};
 use crate::escalation::UseCases;
 use crate::http::{Parts, Service};
-use crate::language_models::bedrock::{Bedrock, BedrockParts, ClientSettings, Clients, Deadlines};
+use crate::language_models::bedrock::{
+    Bedrock, BedrockParts, ClientSettings, Clients, Deadlines, ModelProbe,
+};
 use crate::metrics::Metrics;
 use crate::outbound::{Lines, Outbound, OutboundParts};
 use crate::secrets::Secrets;
 use crate::session::{Calls, Journals, Ports};
-use crate::store::DynamoDbStore;
+use crate::store::{DynamoDbStore, TableInspection};
 use crate::telemetry::{Telemetry, Watched};
-use crate::telephony::{TwilioAccount, TwilioRest, TwilioSettings};
+use crate::telephony::{AccountInspection, PublicReach, TwilioAccount, TwilioRest, TwilioSettings};
 use crate::tools::http::HostPattern;
 use crate::tools::mcp::McpServers;
 use crate::tools::{Tools, ToolsParts, http as http_tools};
@@ -194,25 +197,29 @@ fn allowed_hosts(settings: &Settings) -> anyhow::Result<Vec<HostPattern>> {
 }
 
 fn telephony(settings: &Settings) -> anyhow::Result<TwilioRest> {
+    TwilioRest::new(twilio_settings(settings)).context("no requests can be made to Twilio")
+}
+
+fn twilio_settings(settings: &Settings) -> TwilioSettings {
     let twilio = &settings.twilio;
     let account = twilio.account.as_ref().map(|account| TwilioAccount {
         sid: account.sid.clone(),
         user: account.user.clone(),
         password: account.password.clone(),
     });
-    TwilioRest::new(TwilioSettings {
+    TwilioSettings {
         api_url: twilio.api_url.clone(),
         verify_url: twilio.verify_url.clone(),
         account,
         verify_service_sid: twilio.verify_service_sid.clone(),
-    })
-    .context("no requests can be made to Twilio")
+    }
 }
 
 /// Region, credentials and endpoints from the environment, as every AWS program reads them.
 pub async fn aws_config() -> anyhow::Result<SdkConfig> {
     let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    config.region().ok_or_else(|| SettingError {
+    // The SDK takes an empty one for a region.
+    config.region().filter(|region| !region.as_ref().is_empty()).ok_or_else(|| SettingError {
         variable: "AWS_REGION",
         problem: "is not set; it is the region of the table and of Bedrock".to_owned(),
     })?;
@@ -221,6 +228,10 @@ pub async fn aws_config() -> anyhow::Result<SdkConfig> {
 
 /// The table as the adapter sees it.
 pub fn store(aws: &SdkConfig, table: String, keep_calls: Duration) -> DynamoDbStore {
+    DynamoDbStore::new(table_client(aws), table, keep_calls)
+}
+
+fn table_client(aws: &SdkConfig) -> aws_sdk_dynamodb::Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(TABLE_ATTEMPT)
         .operation_attempt_timeout(TABLE_ATTEMPT)
@@ -230,5 +241,49 @@ pub fn store(aws: &SdkConfig, table: String, keep_calls: Duration) -> DynamoDbSt
         RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50));
     let config =
         aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts).retry_config(retries).build();
-    DynamoDbStore::new(aws_sdk_dynamodb::Client::from_conf(config), table, keep_calls)
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// Looks at what the service uses at AWS.
+#[derive(Debug)]
+pub struct AwsExamination {
+    pub store: DynamoDbStore,
+    pub table: TableInspection,
+    pub models: ModelProbe,
+    aws: SdkConfig,
+}
+
+impl AwsExamination {
+    pub fn new(settings: &Settings, aws: &SdkConfig) -> Self {
+        let client = table_client(aws);
+        Self {
+            store: DynamoDbStore::new(client.clone(), settings.table_name.clone(), settings.keep_calls),
+            table: TableInspection::new(client, settings.table_name.clone()),
+            models: ModelProbe::new(aws),
+            aws: aws.clone(),
+        }
+    }
+
+    pub fn region(&self) -> &str {
+        self.aws.region().map_or("", |region| region.as_ref())
+    }
+
+    /// Whether there are credentials, and in epoch seconds when they end, if they do.
+    pub async fn credentials(&self) -> anyhow::Result<Option<u64>> {
+        let provider =
+            self.aws.credentials_provider().context("there is nothing to take credentials from")?;
+        let credentials = provider.provide_credentials().await?;
+        let end = credentials.expiry().and_then(|end| end.duration_since(UNIX_EPOCH).ok());
+        Ok(end.map(|end| end.as_secs()))
+    }
+}
+
+/// Looks at the account at Twilio. Fails when there is no TLS on this machine.
+pub fn twilio_account(settings: &Settings) -> anyhow::Result<AccountInspection> {
+    AccountInspection::new(twilio_settings(settings)).context("no requests can be made to Twilio")
+}
+
+/// Looks at the service from outside. Fails when there is no TLS on this machine.
+pub fn public_reach(settings: &Settings) -> anyhow::Result<PublicReach> {
+    PublicReach::new(settings.public_url.http("")).context("no requests can be made to PUBLIC_URL")
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `trunkline`, and with which exit code it answers.
 
 mod call;
+mod doctor;
 mod explain;
 mod healthcheck;
 mod serve;
@@ -38,6 +39,7 @@ fn run(matches: &ArgMatches) -> ExitCode {
         match matches.subcommand() {
             Some(("use-case", matches)) => use_case::run(matches).await,
             Some(("call", matches)) => call::run(matches).await,
+            Some(("doctor", matches)) => Box::pin(doctor::run(matches)).await,
             Some(("explain", matches)) => explain::run(matches).await,
             Some(("healthcheck", matches)) => healthcheck::run(source(matches)).await,
             Some((_, matches)) => serve::run(source(matches)).await,
@@ -73,6 +75,7 @@ fn command() -> Command {
         .subcommand(serve)
         .subcommand(use_case_command())
         .subcommand(call_command())
+        .subcommand(doctor_command())
         .subcommand(explain::command())
         .subcommand(healthcheck)
 }
@@ -138,6 +141,20 @@ fn call_command() -> Command {
         .arg(own("idempotency-key", "The same key again is the same call").value_name("KEY"))
         .arg(own("url", "Where the service is, instead of PUBLIC_URL").value_name("URL"))
         .args(SETTINGS.iter().filter(of_service).map(flag))
+}
+
+fn doctor_command() -> Command {
+    Command::new("doctor")
+        .about(
+            "Check table, models, public address, Twilio and clock, and say what to do; exit 1 for a problem",
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print the findings as one JSON object"),
+        )
+        .args(SETTINGS.iter().map(flag))
 }
 
 fn flag(setting: &Setting) -> Arg {

@@ -96,7 +96,7 @@ fn check_item(item: &Map<String, Value>) -> Checked {
 }
 
 /// Tools, and servers of tools, that the runner would not ask.
-fn unusable(use_case: &UseCase) -> Vec<Problem> {
+pub(super) fn unusable(use_case: &UseCase) -> Vec<Problem> {
     let tool_problem = |tool: &Arc<Tool>| {
         let reason = match &tool.handler {
             // A handler that nobody knows has its warning, and a server is looked at by itself.

@@ -6,6 +6,7 @@
 mod access;
 pub mod authored;
 mod connections;
+mod machine;
 mod public_url;
 mod secrets;
 mod table;
@@ -26,6 +27,7 @@ use crate::prices::Prices;
 
 pub use access::ToolAccess;
 pub use connections::ConnectionSettings;
+pub use machine::most_open_files;
 pub use public_url::PublicUrl;
 pub use secrets::{TOOL_SECRET_PREFIX, tool_secrets_of_environment};
 pub use table::{SETTINGS, Setting};

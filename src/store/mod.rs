@@ -8,6 +8,7 @@ mod calls;
 mod chat;
 mod failure;
 mod handoffs;
+mod inspection;
 mod launches;
 mod recorded;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use serde_json::{Map, Value};
 use voice_core::ports::{StoreError, StoreErrorKind};
 
 use failure::Cancelled;
+pub use inspection::{Index, Keys, Obstacle, RoundTrip, Shape, TableInspection};
 
 /// How often a transaction is tried that others cross, and how long it waits before the second time.
 const CONFLICTS: u32 = 6;

@@ -3,6 +3,8 @@
 //! It asks for what it is told and says what came of it. What a call is for, and what to do when it fails, is decided
 //! elsewhere.
 
+mod account;
+mod reach;
 mod refusal;
 mod requests;
 
@@ -13,6 +15,8 @@ use voice_core::private::Private;
 use voice_core::use_case::VerifyChannel;
 use voice_protocols::webhook::is_call_sid;
 
+pub use self::account::{Account, AccountInspection, NOT_AUTHENTIC, OwnNumber};
+pub use self::reach::{Health, PublicReach, Unreached};
 use self::requests::{Form, Requests};
 
 /// Where Twilio's API is, and who asks it.

@@ -85,6 +85,30 @@ impl Requests {
         }
     }
 
+    /// Reads the JSON of a resource, and with it the `Date` of the answer. Who asks for it can ask again.
+    pub(super) async fn get(
+        &self,
+        account: &TwilioAccount,
+        url: &str,
+    ) -> (Result<Value, Refusal>, Option<String>) {
+        let request = self.client.get(url).basic_auth(&account.user, Some(account.password.expose()));
+        let response = match request.header("accept", "application/json").send().await {
+            Ok(response) => response,
+            Err(error) => match not_answered(error) {
+                Failed::NotSent(refused) | Failed::NotProcessed(refused) | Failed::Answered(refused) => {
+                    return (Err(refused), None);
+                }
+            },
+        };
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let status = response.status();
+        let answer = read(response).await;
+        if status.is_success() {
+            return (answer, date);
+        }
+        (Err(refusal(status.as_u16(), &answer.unwrap_or_default())), date)
+    }
+
     async fn post_once(&self, account: &TwilioAccount, url: &str, body: String) -> Result<Value, Failed> {
         let request = self
             .client

@@ -12,6 +12,7 @@ mod bad_input;
 mod bare;
 mod command_line;
 mod conversing;
+mod doctor;
 mod draining;
 mod explaining;
 mod failing_models;

@@ -87,7 +87,7 @@ impl Pool {
     }
 }
 
-fn client(config: &SdkConfig, settings: ClientSettings, credentials: CredentialsCache) -> Client {
+pub(super) fn client(config: &SdkConfig, settings: ClientSettings, credentials: CredentialsCache) -> Client {
     let pool = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .build_https();

@@ -15,6 +15,7 @@ mod generation;
 mod guardrail;
 #[cfg(test)]
 mod guardrail_tests;
+mod probe;
 mod request;
 mod streaming;
 mod warm_up;
@@ -29,6 +30,7 @@ use crate::metrics::Metrics;
 use breaker::Breakers;
 pub use client::{ClientSettings, Clients};
 use generation::Generation;
+pub use probe::{ModelProbe, NoAnswer};
 
 /// How often one model is asked in one generation.
 const ATTEMPTS: u32 = 2;

@@ -4,6 +4,7 @@
 //!
 //! Calls are placed by the carrier that takes part in the same [`Switchboard`].
 
+mod account;
 mod calls;
 mod faults;
 mod form;
@@ -25,6 +26,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::account::OwnNumber;
 pub use self::faults::Fault;
 use self::faults::Faults;
 use self::messages::Messages;
@@ -78,6 +80,7 @@ struct Shared {
     messages: Mutex<Messages>,
     verifications: Mutex<Verifications>,
     faults: Mutex<Faults>,
+    numbers: Mutex<Vec<OwnNumber>>,
     sent: broadcast::Sender<Sent>,
     closing: CancellationToken,
 }
@@ -113,6 +116,7 @@ impl RestStandIn {
             messages: Mutex::default(),
             verifications: Mutex::default(),
             faults: Mutex::default(),
+            numbers: Mutex::default(),
             sent: broadcast::Sender::new(SENT),
             closing: CancellationToken::new(),
         });
@@ -149,6 +153,11 @@ impl RestStandIn {
     /// The code that was last sent to a number.
     pub fn code_for(&self, to: &str) -> Option<String> {
         lock(&self.shared.verifications).find(to).map(|verification| verification.code.clone())
+    }
+
+    /// The numbers that the account owns from now on; none at first.
+    pub fn set_numbers(&self, numbers: Vec<OwnNumber>) {
+        *lock(&self.shared.numbers) = numbers;
     }
 
     /// What is sent from now on. A watcher that is slow misses the oldest.

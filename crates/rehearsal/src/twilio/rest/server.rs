@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Fault, Shared, calls, lock, messages, verify};
+use super::{Fault, Shared, account, calls, lock, messages, verify};
 use crate::bedrock::STAND_IN_HEADER;
 
 /// An error as Twilio words it.
@@ -25,7 +25,8 @@ pub(super) struct Refusal {
 }
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
-    let account = Router::new()
+    let of_account = Router::new()
+        .route("/IncomingPhoneNumbers.json", get(account::numbers))
         .route("/Calls.json", post(calls::create))
         .route("/Calls/{call}", post(calls::update).get(calls::show))
         .route("/Messages.json", post(messages::create));
@@ -33,7 +34,9 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/Verifications", post(verify::start))
         .route("/VerificationCheck", post(verify::check));
     Router::new()
-        .nest("/2010-04-01/Accounts/{account}", account)
+        .route("/2010-04-01/Accounts/{account}", get(account::show))
+        .nest("/2010-04-01/Accounts/{account}", of_account)
+        .route("/v2/Services/{service}", get(account::verify_service))
         .nest("/v2/Services/{service}", service)
         .fallback(async || Refusal::not_found("The requested resource was not found").into_response())
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), admit))
