@@ -80,7 +80,7 @@ impl Brain for Storyteller {
         // A caller who got no answer may have asked for two things by now; the last one counts.
         let asked = words.rsplit_once("about ").map_or("nothing", |(_, topic)| topic);
         let topic = asked.split(',').next().unwrap_or(asked);
-        let looks_up = words.rfind("Look up").is_some_and(|at| words[at..].contains(topic));
+        let looks_up = words.rfind("Look up") > words.rfind("Tell me");
         if looks_up && request.tool_results_of_last_message().is_empty() {
             let id = format!("look-up-{}", request.messages().len());
             return Answer::text("One moment, I look it up.").then_tool(id, TOOL, json!({ "call": "chaos" }));
