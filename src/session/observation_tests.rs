@@ -83,16 +83,20 @@ async fn models_that_failed_are_told_of_and_a_lost_socket_is_no_end() {
         kind: ModelFailureKind::TimedOut,
         after: Duration::from_millis(5),
     };
+    let other = FailedAttempt { model: "m".to_owned(), kind: ModelFailureKind::Throttled, ..attempt.clone() };
     let failure = ModelFailure { kind: ModelFailureKind::Throttled };
-    let script = vec![ModelEvent::AttemptFailed(attempt.clone()), ModelEvent::Failed(failure)];
+    let script = vec![
+        ModelEvent::AttemptFailed(attempt.clone()),
+        ModelEvent::AttemptFailed(other.clone()),
+        ModelEvent::Failed(failure),
+    ];
     let mut stage = Stage::set_up(vec![script], Store::default()).await;
     stage.say("Hello").await;
     stage.next_json().await;
     let watcher = stage.watcher.clone();
     let (store, _) = stage.end().await;
     let turn = watcher.turns.lock().unwrap()[0].clone();
-    let [first, last] = turn.generations[0].failed_attempts.clone().try_into().unwrap();
-    assert_eq!((first, last.model.as_str(), last.kind), (attempt, "m", ModelFailureKind::Throttled));
+    assert_eq!(turn.generations[0].failed_attempts, [attempt, other]);
     assert_eq!((turn.first_text, turn.end), (Some(Duration::ZERO), TurnEnd::Left), "an apology is said");
     let session = watcher.sessions.lock().unwrap()[0].clone();
     assert_eq!((session.ending, session.is_last), ("lost", false));

@@ -151,7 +151,9 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     while receiver.value("trunkline.log.lines_dropped").unwrap_or_default() == 0 {
         let requests = (0..32).map(|_| client.post(format!("{url}/twiml")).body("CallSid=CA0").send());
         for answer in join_all(requests).await {
-            assert_eq!(answer.expect("it is answered").status(), StatusCode::FORBIDDEN);
+            let status = answer.expect("it is answered").status();
+            // Refused, and after so many of them told to wait.
+            assert!([StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS].contains(&status), "{status}");
         }
         assert!(began.elapsed() < 6 * SOON, "the log took all of it");
     }
