@@ -2,7 +2,7 @@
 
 use rehearsal::bedrock::Answer;
 use rehearsal::twilio::{CallEvent, CallerAct};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use trunkline::metrics::Counter;
 use voice_core::message::{GenerationId, RunId, ToolCallId};
 use voice_core::ports::{CallStore, Claim, Ownership, RunClaim, RunStore};
@@ -80,7 +80,7 @@ async fn an_owner_whose_call_was_claimed_elsewhere_neither_speaks_nor_writes_nor
     assert_eq!(old.close_code().await, 1000);
     assert_eq!(stage.metrics.value(Counter::JournalFenced), 1);
     // How its turns went is an observation, and true whoever has the call.
-    let of_the_call = |items: Vec<Value>| {
+    let of_the_call = |items: Vec<Map<String, Value>>| {
         items.into_iter().filter(|item| !item["sk"].as_str().unwrap().starts_with("trace::")).count()
     };
     let after = items(&stage, &old.call_sid).await;
