@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::Verdict;
 use super::caller::{Caller, Turn};
 use super::findings::{Findings, ms};
-use super::script::{self, APOLOGY, Storyteller};
+use super::script::{self, APOLOGY, Storyteller, WAITING};
 use crate::load::site::{Site, SiteOptions, Table};
 
 const WORDS: usize = 30;
@@ -161,7 +161,9 @@ enum Outcome {
 
 impl Outcome {
     fn of(turn: &Turn, answer: &str) -> Self {
-        let told = turn.text();
+        // Being asked for patience is part of no answer.
+        let told = turn.text().replace(WAITING, " ");
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
         let begun = told.strip_suffix(APOLOGY).map(str::trim_end);
         match begun {
             _ if !turn.is_complete => Self::Unanswered,
@@ -232,6 +234,8 @@ mod tests {
         assert_eq!(outcome(&format!("Story 1 begins {APOLOGY}"), true), Outcome::BrokenOff);
         assert_eq!(outcome(&format!("Story 1 begins {answer}"), true), Outcome::Repeated);
         assert_eq!(outcome(&format!("{APOLOGY} {answer}"), true), Outcome::Repeated);
+        assert_eq!(outcome(&format!("{WAITING} {answer}"), true), Outcome::Answered);
+        assert_eq!(outcome(&format!("Story 1 begins {WAITING} {APOLOGY}"), true), Outcome::BrokenOff);
         assert_eq!(outcome("Story 1 begins", true), Outcome::Garbled);
         assert_eq!(outcome("", true), Outcome::Garbled);
     }

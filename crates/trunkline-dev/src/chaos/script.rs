@@ -13,6 +13,8 @@ use crate::samples;
 pub(super) const USE_CASE: &str = "chaos";
 /// What callers hear when the model could not answer.
 pub(super) const APOLOGY: &str = "Excuse me, I lost the thread. Please ask again.";
+/// What callers hear when the model keeps them waiting.
+pub(super) const WAITING: &str = "Bear with me.";
 /// What callers hear when all lines are taken.
 pub(super) const BUSY: &str = "All lines are taken.";
 
@@ -59,7 +61,7 @@ pub(super) async fn load(store: &DynamoDbStore, fallback_models: &[&str]) -> any
             "dtmfDetection": true,
             "events": "speaker-events tokens-played",
         },
-        "messages": { "failure": APOLOGY, "busy": BUSY },
+        "messages": { "failure": APOLOGY, "busy": BUSY, "waiting": WAITING },
         "fallbackModels": fallback_models,
     });
     let attributes = attributes.as_object().cloned().unwrap_or_default();
