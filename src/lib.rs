@@ -6,6 +6,9 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod escalation;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod language_models;
 pub mod lifecycle;

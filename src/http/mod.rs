@@ -5,6 +5,8 @@ mod api;
 mod background;
 mod ended;
 mod failover;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handoff;
 mod handoff_record;
 mod health;

@@ -4,6 +4,8 @@
 
 mod calls;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod generation;
 mod handshake;
 mod journal;
