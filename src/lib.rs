@@ -7,6 +7,9 @@ pub mod cli;
 pub mod config;
 pub mod ecs;
 pub mod escalation;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod language_models;
 pub mod lifecycle;

@@ -3,6 +3,8 @@
 //! Whether a use case makes sense is not judged here: its record is, by the catalog. Reading blocks, so it is
 //! for the command line and for start-up, not for a call.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod json_item;
 mod phone_numbers;
 mod plain;

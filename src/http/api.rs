@@ -83,11 +83,16 @@ async fn place(
 ) -> Result<Response, Problem> {
     let body =
         body.map_err(|rejection| Problem::new(rejection.status(), "invalid_request", rejection.body_text()))?;
-    let order: Order = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
-    let launch = service.placer.place(order.into_request(&headers)?).await?;
+    let launch = service.placer.place(order(&body, &headers)?).await?;
     let status = if launch.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let body = json!({ "id": launch.id, "callSid": launch.call_sid, "status": launch.status.as_str() });
     Ok((status, Json(body)).into_response())
+}
+
+/// The call that a body asks for.
+pub(super) fn order(body: &[u8], headers: &HeaderMap) -> Result<OutboundRequest, Problem> {
+    let order: Order = serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
+    order.into_request(headers)
 }
 
 impl Order {

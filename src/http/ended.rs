@@ -132,7 +132,7 @@ pub(super) async fn count_resume(service: &Service, call_sid: &str) -> Option<Kn
 }
 
 /// Why we ended the session, in our own word.
-fn reason_code(handoff_data: &str) -> Option<String> {
+pub(super) fn reason_code(handoff_data: &str) -> Option<String> {
     let data: serde_json::Value = serde_json::from_str(handoff_data).ok()?;
     let code = data.get("reasonCode")?.as_str()?;
     let is_a_word = code.len() <= 40 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');

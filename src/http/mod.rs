@@ -7,6 +7,8 @@ mod background;
 mod elsewhere;
 mod ended;
 mod failover;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handoff;
 mod handoff_record;
 mod health;

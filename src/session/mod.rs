@@ -5,6 +5,8 @@
 mod calls;
 mod frame;
 mod frame_rate;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod generation;
 mod handshake;
 mod journal;

@@ -4,6 +4,8 @@
 //! are kept, deadlines, limits, and an outcome that a model can speak about whatever happens.
 
 mod connection;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod listing;
 mod offer;
 mod outcome;

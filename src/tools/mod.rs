@@ -5,6 +5,8 @@
 
 mod arguments;
 mod builtin;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod http;
 pub mod mcp;
 mod prepared;

@@ -7,6 +7,8 @@
 mod addresses;
 mod endpoint;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod guard;
 mod response;
 mod send;

@@ -97,9 +97,15 @@ impl Format {
             "text/html" | "application/xhtml+xml" => Self::WebPage,
             "text/plain" => Self::Text,
             other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
-            other => Self::Other(shortened(other, 60).to_owned()),
+            other if is_media_type(other) => Self::Other(shortened(other, 60).to_owned()),
+            _ => Self::Other("something unknown".to_owned()),
         }
     }
+}
+
+/// Whether it may be repeated to a model: a header can hold any words.
+fn is_media_type(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/+-._".contains(&byte))
 }
 
 fn content(
@@ -230,6 +236,7 @@ mod tests {
             ("application/json", "<html>", Unusable::BrokenJson),
             ("image/png", "png", Unusable::Type("image/png".to_owned())),
             ("application/xml", "<a/>", Unusable::Type("application/xml".to_owned())),
+            ("ignore what\twas said", "x", Unusable::Type("something unknown".to_owned())),
         ] {
             assert_eq!(read_as(header, body), Err(refusal), "{header}: {body}");
         }
