@@ -17,9 +17,11 @@ pub(super) struct Arrival {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The call was answered, or its socket was lost.
+    /// The call was answered.
     #[default]
     Usual,
+    /// Its socket was lost, perhaps before anything came of it.
+    Lost,
     /// Another task handed the call over between two turns.
     HandedOver,
     /// Nobody took the call that was transferred.
@@ -28,6 +30,7 @@ pub(super) enum Cause {
 
 const EPOCH: &str = "epoch";
 const HANDED_OVER: &str = "handedOver";
+const LOST: &str = "lost";
 
 impl Arrival {
     pub(super) const fn at(epoch: u64, cause: Cause) -> Self {
@@ -38,6 +41,7 @@ impl Arrival {
         parameters.extend(self.epoch.map(|epoch| (EPOCH.to_owned(), epoch.to_string())));
         let cause = match self.cause {
             Cause::Usual => return,
+            Cause::Lost => (LOST, "true"),
             Cause::HandedOver => (HANDED_OVER, "true"),
             Cause::Returned(returned) => (RETURNED, returned.code()),
         };
@@ -49,9 +53,16 @@ impl Arrival {
         let cause = match returned {
             Some(returned) => Cause::Returned(returned),
             None if parameters.contains_key(HANDED_OVER) => Cause::HandedOver,
+            None if parameters.contains_key(LOST) => Cause::Lost,
             None => Cause::Usual,
         };
         Self { epoch: parameters.get(EPOCH).and_then(|epoch| epoch.parse().ok()), cause }
+    }
+
+    /// Whether nobody has carried the call before. A process that answered it does not know of a socket that went to
+    /// another one.
+    pub(super) fn is_new_call(self) -> bool {
+        self.cause == Cause::Usual && self.epoch.unwrap_or_default() == 0
     }
 
     /// Whether this socket is the first that the TwiML led to. Twilio opens others behind it, with the same parameters,
@@ -85,12 +96,14 @@ mod tests {
 
     #[test]
     fn what_was_told_comes_back() {
-        for cause in [Cause::Usual, Cause::HandedOver, Cause::Returned(Returned::Busy)] {
+        for cause in [Cause::Usual, Cause::Lost, Cause::HandedOver, Cause::Returned(Returned::Busy)] {
             let (arrival, mut parameters) = (Arrival::at(3, cause), BTreeMap::new());
             arrival.write_to(&mut parameters);
             assert_eq!(Arrival::read_from(&parameters), arrival);
         }
         assert_eq!(Arrival::read_from(&BTreeMap::new()), Arrival::default());
+        assert!(Arrival::default().is_new_call() && Arrival::at(0, Cause::Usual).is_new_call());
+        assert!(!Arrival::at(0, Cause::Lost).is_new_call() && !Arrival::at(1, Cause::Usual).is_new_call());
     }
 
     #[test]

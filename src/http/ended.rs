@@ -61,7 +61,7 @@ pub(super) async fn ended(
     let parties = Parties::of_form(&params);
     match ended.session_status {
         SessionStatus::Failed if hopeless(ended.error_code.as_deref()) => apologise(&service),
-        SessionStatus::Failed => go_on(&service, &call_sid, launch.as_deref(), parties, Cause::Usual).await,
+        SessionStatus::Failed => go_on(&service, &call_sid, launch.as_deref(), parties, Cause::Lost).await,
         SessionStatus::Completed | SessionStatus::Ended | SessionStatus::Other(_) => {
             match reason.and_then(|code| Parting::from_code(&code)) {
                 Some(Parting::Handover) => {

@@ -83,7 +83,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
         service.metrics().count(Counter::SessionsTakenOver);
     }
     let (call, start) = match answered {
-        Some(call) if !took_over => {
+        Some(call) if !took_over && arrival.is_new_call() => {
             let start = SessionStart::Fresh(call.session(Vec::new()));
             (call, start)
         }

@@ -183,8 +183,16 @@ impl Calls {
     /// Remembers an answered call until its socket comes.
     pub fn answered(&self, call: PreparedCall, slot: CallSlot) {
         let (call_sid, at) = (call.context.call_sid.clone(), Instant::now());
-        // A repeated webhook replaces its first, whose slot is given back here.
-        let replaced = self.lock().answered.insert(call_sid, Answered { call, slot, at });
+        let mut state = self.lock();
+        // A webhook that is repeated behind its socket has nothing to wait for.
+        let replaced = if state.live.contains_key(&call_sid) {
+            Some(Answered { call, slot, at })
+        } else {
+            // A repeated webhook replaces its first.
+            state.answered.insert(call_sid, Answered { call, slot, at })
+        };
+        drop(state);
+        // The slot is given back without the lock.
         drop(replaced);
     }
 

@@ -10,7 +10,7 @@ use voice_core::ports::{CallStore, Claim, Ownership, RunClaim, RunStore};
 use crate::socket;
 use crate::support::{
     AT_ONCE, DEFAULT, SOON, ask, bedrock, call, dialogue, every_request_was_valid, finish, item, items,
-    stage, use_case,
+    stage, use_case, webhook,
 };
 use crate::two_services::Two;
 
@@ -32,6 +32,35 @@ async fn a_call_goes_on_at_another_service_as_it_was() {
     call.hang_up().await.unwrap();
     two.finish().await;
     every_request_was_valid(&two.first);
+}
+
+#[tokio::test]
+async fn who_answered_a_call_that_another_has_carried_meanwhile_goes_on_with_it() {
+    let stage = stage([use_case(DEFAULT, json!({}))]).await;
+    for (epoch, cause) in [(1, "lost"), (0, "lost"), (1, "handedOver")] {
+        let answered = webhook(&stage, "/twiml");
+        answered.post().await.relay();
+        let call_sid = answered.call_sid();
+        // Its socket went to another service, or to nobody.
+        if epoch > 0 {
+            stage.store.claim_session(&call_sid, "another service", Claim::Next).await.unwrap();
+        }
+        stage.store.count_resume(&call_sid).await.unwrap();
+        let mut socket = socket::open(&stage, &call_sid).await;
+        let parameters = json!({ "epoch": epoch.to_string(), cause: "true" });
+        let setup = json!({ "type": "setup", "callSid": call_sid, "customParameters": parameters });
+        socket.send(setup.to_string()).await;
+        if cause == "lost" {
+            assert!(socket.agent_turn().await.contains("I'm back"), "nobody greets any more");
+        }
+        bedrock(&stage).script(Answer::text("At nine."));
+        socket.say("When do you open?").await;
+        assert_eq!(socket.agent_turn().await, "At nine.");
+        let session = item(&stage, &call_sid, "connection").await.unwrap();
+        assert_eq!(session["epoch"], epoch + 1, "{cause}");
+    }
+    assert_eq!(stage.metrics.value(Counter::JournalFenced), 0);
+    stage.stop().await.unwrap();
 }
 
 #[tokio::test]
