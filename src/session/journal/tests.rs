@@ -495,3 +495,18 @@ fn an_entry_is_counted_before_it_can_be_written() {
     assert!(most <= 1, "{most} of one entry at a time");
     assert_eq!((refused, journals.waiting(), metrics.journal_depth()), (0, 0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn five_minutes_of_as_many_calls_as_there_may_be_fit() {
+    let (calls, messages, turns) = (500, 50, 25);
+    let table = Table::new(outage(FIVE_MINUTES));
+    let ports = ports(&table, Journals::for_calls(calls));
+    let journals: Vec<_> = (0..calls).map(|call| claimed(&format!("CA{call}"), &ports)).collect();
+    for journal in &journals {
+        (0..messages).for_each(|sequence| journal.write(turn(sequence)));
+        (0..turns).for_each(|id| journal.observe(trace(id)));
+    }
+    assert_eq!(ports.journals.waiting(), 500 * 75);
+    let counted = [Counter::JournalLost, Counter::TelemetryShed].map(|counter| ports.metrics.value(counter));
+    assert_eq!(counted, [0, 0]);
+}
