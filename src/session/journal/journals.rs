@@ -87,6 +87,11 @@ impl Journals {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
+    /// Whether every call that is over is written to its end, and none goes on.
+    pub fn are_closed(&self) -> bool {
+        self.0.lock().backlogs.is_empty()
+    }
+
     /// The process goes: what still waits is lost, which is counted and said. Returns how many messages that were.
     pub fn abandon(&self) -> u64 {
         let (mut messages, mut traces, mut calls) = (0, 0, 0_u64);

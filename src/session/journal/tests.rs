@@ -225,6 +225,23 @@ fn outage(seconds: u64) -> impl Fn(Duration, &Write) -> Answer {
     }
 }
 
+/// A call that is over, of which three messages wait for the table.
+pub(crate) struct EndedInOutage {
+    pub(crate) ports: Ports,
+    /// How many of them the table has.
+    pub(crate) written: Box<dyn Fn() -> u64>,
+}
+
+/// The table is out of reach for so many seconds from now.
+pub(crate) fn ended_in_an_outage(seconds: u64) -> EndedInOutage {
+    let table = Table::new(outage(seconds));
+    let ports = ports(&table, Journals::default());
+    let journal = answered("CA1", &ports);
+    (0..3).for_each(|sequence| journal.write(turn(sequence)));
+    let written = Box::new(move || table.turns("CA1").len() as u64);
+    EndedInOutage { ports, written }
+}
+
 const FIVE_MINUTES: u64 = 300;
 
 #[tokio::test(start_paused = true)]
