@@ -118,7 +118,7 @@ impl App {
             store: store.clone(),
             metrics,
             observer: telemetry.observer(),
-            journals: Journals::default(),
+            journals: Journals::for_calls(settings.max_calls),
             tasks,
             owner,
         };

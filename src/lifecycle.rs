@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::http;
-use crate::session::Calls;
+use crate::session::{Calls, Journals};
 
 const BETWEEN_SUMMARIES: Duration = Duration::from_mins(1);
 /// How long a call that is to be handed over may take to come to the end of a turn. What follows is counted so that all of
@@ -25,6 +25,8 @@ const ASKING: Duration = Duration::from_secs(2);
 const ANSWERING: Duration = Duration::from_secs(2);
 /// Who is told twice to stop takes no longer than this for each of the last two steps.
 const AT_ONCE: Duration = Duration::from_millis(400);
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// What a service is told about its end.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +68,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Into<Stop>) -> st
     }
     draining.cancel();
     info!(calls = calls.active(), "draining: no new calls are taken");
-    let leaving = Leaving { calls, tasks, shutting_down, drain };
+    let leaving = Leaving { calls, journals: journals.clone(), tasks, shutting_down, drain };
     tokio::select! {
         result = &mut server => return result,
         () = leaving.gently() => {}
@@ -93,6 +95,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Into<Stop>) -> st
 /// What has to come to its end before the listener may.
 struct Leaving {
     calls: Calls,
+    journals: Journals,
     tasks: TaskTracker,
     shutting_down: CancellationToken,
     /// How long calls may go on.
@@ -101,7 +104,7 @@ struct Leaving {
 
 impl Leaving {
     async fn gently(&self) {
-        if timeout(self.drain, self.quiet()).await.is_ok() {
+        if timeout(self.drain, self.settled()).await.is_ok() || self.calls.active() == 0 {
             return self.go().await;
         }
         info!(calls = self.calls.active(), "calls in progress are handed to another task");
@@ -139,10 +142,22 @@ impl Leaving {
         }
     }
 
+    /// Waits until there is no call, and all that was said in calls is written. Should the table be out of reach, it has the
+    /// whole time that calls have to come back.
+    async fn settled(&self) {
+        loop {
+            self.quiet().await;
+            if self.journals.are_closed() {
+                return;
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
     /// Waits until there is no call.
     async fn quiet(&self) {
         while self.calls.active() > 0 {
-            sleep(Duration::from_millis(100)).await;
+            sleep(BETWEEN_LOOKS).await;
         }
     }
 }
@@ -166,5 +181,25 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     tokio::select! {
         _ = one.recv() => {}
         _ = other.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Counter;
+    use crate::session::{EndedInOutage, ended_in_an_outage};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_calls_is_also_that_of_their_journals() {
+        for (outage, drain, lost) in [(20, 75, 0), (20, 0, 3)] {
+            let EndedInOutage { ports, written } = ended_in_an_outage(outage);
+            let (calls, shutting_down) = (Calls::new(1), CancellationToken::new());
+            let (journals, tasks) = (ports.journals.clone(), ports.tasks.clone());
+            let drain = Duration::from_secs(drain);
+            Leaving { calls, journals, tasks, shutting_down, drain }.gently().await;
+            ports.journals.abandon();
+            assert_eq!((ports.metrics.value(Counter::JournalLost), written()), (lost, 3 - lost));
+        }
     }
 }

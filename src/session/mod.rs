@@ -37,6 +37,8 @@ use crate::metrics::Metrics;
 pub use calls::{CallSlot, Calls, LiveSession};
 pub use frame::{CloseCode, Frame, SocketError};
 pub use handshake::{part, setup_fits};
+#[cfg(test)]
+pub(crate) use journal::tests::{EndedInOutage, ended_in_an_outage};
 pub use journal::{Journal, Journals};
 pub use observer::{CallObserver, SessionTrace, Unobserved};
 pub use prepared::{NoModel, PreparedCall, Webhook};

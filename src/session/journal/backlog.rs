@@ -123,8 +123,9 @@ impl Backlog {
             return state.lose();
         }
         state.entries.push_back(Waiting { what: entry, since: Instant::now() });
-        drop(state);
+        // Counted under the lock: as soon as it is free the writer may take the entry away again, count and all.
         self.waits(1);
+        drop(state);
         self.no_longer_waits(shed);
         self.changed.notify_one();
         Push::Kept { shed }
@@ -142,8 +143,8 @@ impl Backlog {
             return 1;
         }
         state.traces.push_back(Waiting { what: trace, since: Instant::now() });
-        drop(state);
         self.waits(1);
+        drop(state);
         self.no_longer_waits(shed);
         self.changed.notify_one();
         shed

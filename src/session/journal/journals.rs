@@ -13,8 +13,11 @@ use tracing::error;
 use super::backlog::{Backlog, open};
 use crate::metrics::{Counter, Metrics};
 
-/// What may wait of all calls together; an entry takes one or two kilobytes.
-const MOST_WAITING: u64 = 20_000;
+/// What may wait of all calls together, at the least; an entry takes one or two kilobytes.
+const ROOM_AT_LEAST: u64 = 20_000;
+/// A call has about ten messages a minute and a trace for every second of them. Five minutes of that fit, and a third more
+/// for calls that begin and end meanwhile.
+const ROOM_PER_CALL: u64 = 100;
 /// So much telemetry goes at once when there is no more room, so that room need not be made for every entry.
 const SHED_AT_ONCE: usize = 256;
 /// Writers that are behind write no more than this at once, and those of calls that are over fewer, so that they do not
@@ -58,11 +61,17 @@ pub(super) enum Lane {
 
 impl Default for Journals {
     fn default() -> Self {
-        Self::with_room_for(MOST_WAITING)
+        Self::with_room_for(ROOM_AT_LEAST)
     }
 }
 
 impl Journals {
+    /// With room for what so many calls have to say while the table is out of reach for five minutes.
+    pub fn for_calls(most: usize) -> Self {
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        Self::with_room_for(most.saturating_mul(ROOM_PER_CALL).max(ROOM_AT_LEAST))
+    }
+
     pub(super) fn with_room_for(most: u64) -> Self {
         Self(Arc::new(Shared {
             most,
@@ -76,6 +85,11 @@ impl Journals {
     /// Entries of all calls that wait for the table.
     pub fn waiting(&self) -> u64 {
         self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether every call that is over is written to its end, and none goes on.
+    pub fn are_closed(&self) -> bool {
+        self.0.lock().backlogs.is_empty()
     }
 
     /// The process goes: what still waits is lost, which is counted and said. Returns how many messages that were.

@@ -9,7 +9,7 @@ mod journals;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;

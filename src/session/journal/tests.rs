@@ -225,6 +225,23 @@ fn outage(seconds: u64) -> impl Fn(Duration, &Write) -> Answer {
     }
 }
 
+/// A call that is over, of which three messages wait for the table.
+pub(crate) struct EndedInOutage {
+    pub(crate) ports: Ports,
+    /// How many of them the table has.
+    pub(crate) written: Box<dyn Fn() -> u64>,
+}
+
+/// The table is out of reach for so many seconds from now.
+pub(crate) fn ended_in_an_outage(seconds: u64) -> EndedInOutage {
+    let table = Table::new(outage(seconds));
+    let ports = ports(&table, Journals::default());
+    let journal = answered("CA1", &ports);
+    (0..3).for_each(|sequence| journal.write(turn(sequence)));
+    let written = Box::new(move || table.turns("CA1").len() as u64);
+    EndedInOutage { ports, written }
+}
+
 const FIVE_MINUTES: u64 = 300;
 
 #[tokio::test(start_paused = true)]
@@ -462,4 +479,47 @@ async fn what_still_waits_when_the_process_goes_is_counted() {
     let counted = [Counter::JournalUnclaimed, Counter::JournalLost, Counter::TelemetryShed];
     assert_eq!(counted.map(|counter| ports.metrics.value(counter)), [1, 2, 1]);
     assert_eq!(ports.journals.abandon(), 0, "nothing is counted twice");
+}
+
+#[test]
+fn an_entry_is_counted_before_it_can_be_written() {
+    const ENTRIES: usize = 20_000;
+    let (journals, metrics) = (Journals::default(), Metrics::default());
+    let backlog = journals.open("CA1", &metrics);
+    let most = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut most = 0;
+            for _ in 0..ENTRIES {
+                while backlog.is_empty() {
+                    std::thread::yield_now();
+                }
+                backlog.written();
+                most = most.max(journals.waiting());
+            }
+            most
+        });
+        for _ in 0..ENTRIES {
+            while let Push::Lost { .. } = backlog.push(Entry::Mark(CancellationToken::new())) {
+                std::thread::yield_now();
+            }
+        }
+        writer.join().unwrap()
+    });
+    assert!(most <= ROOM as u64, "{most} of {ROOM} at most");
+    assert_eq!((journals.waiting(), metrics.journal_depth()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_minutes_of_as_many_calls_as_there_may_be_fit() {
+    let (calls, messages, turns) = (500, 50, 25);
+    let table = Table::new(outage(FIVE_MINUTES));
+    let ports = ports(&table, Journals::for_calls(calls));
+    let journals: Vec<_> = (0..calls).map(|call| claimed(&format!("CA{call}"), &ports)).collect();
+    for journal in &journals {
+        (0..messages).for_each(|sequence| journal.write(turn(sequence)));
+        (0..turns).for_each(|id| journal.observe(trace(id)));
+    }
+    assert_eq!(ports.journals.waiting(), 500 * 75);
+    let counted = [Counter::JournalLost, Counter::TelemetryShed].map(|counter| ports.metrics.value(counter));
+    assert_eq!(counted, [0, 0]);
 }
