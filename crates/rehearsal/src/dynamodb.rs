@@ -27,7 +27,9 @@ mod tests;
 
 pub use front::{Behaviour, Delay, DynamoDbFront, Throttling};
 
-/// How often expired items are deleted. AWS takes up to days, and readers must not depend on either.
+/// How often expired items of a table that outlives the process are deleted. AWS takes up to days, and readers must not
+/// depend on either. A table in memory is not swept: it is gone before anything in it expires, and under load the other
+/// requests would wait for the sweep of a large table.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a shutdown lets requests finish, and how long a start may take.
@@ -173,7 +175,7 @@ fn run(
     if opened.send(Ok(database.clone())).is_err() {
         return;
     }
-    if let Err(error) = runtime.block_on(serve(listener, database, stopping)) {
+    if let Err(error) = runtime.block_on(serve(listener, database, file.is_some(), stopping)) {
         tracing::error!(error = format!("{error:#}"), "the embedded DynamoDB stopped serving");
     }
 }
@@ -193,6 +195,7 @@ fn open(file: Option<&Path>) -> anyhow::Result<Database> {
 async fn serve(
     listener: std::net::TcpListener,
     database: Database,
+    sweeps: bool,
     stopping: &CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::from_std(listener)?;
@@ -204,7 +207,7 @@ async fn serve(
     };
     tokio::select! {
         served = serving => served.map_err(|error| anyhow!(error)),
-        () = sweep_forever(&database) => Ok(()),
+        () = sweep_forever(&database), if sweeps => Ok(()),
         () = cut_off => Err(anyhow!("connections did not end within {PATIENCE:?}")),
     }
 }
