@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -146,30 +146,52 @@ impl ServiceProcess {
         self.child.kill().await.context("the service was not killed")
     }
 
-    /// Waits until the process has ended by itself, for as long as `longest`.
+    /// Waits until the process has ended by itself, and well, for as long as `longest`.
     ///
     /// # Errors
-    /// When it has not; then it is killed.
+    /// When it has not ended; then it is killed. When it ended with another status than success.
     pub async fn ended(&mut self, longest: Duration) -> anyhow::Result<()> {
-        if let Ok(status) = timeout(longest, self.child.wait()).await {
-            status?;
-            return Ok(());
-        }
-        self.child.kill().await?;
-        bail!("the service did not stop in time");
+        ended_well(&mut self.child, longest).await
     }
 
     /// Sends SIGTERM and waits for the end.
     ///
     /// # Errors
-    /// When it does not end within thirty seconds; then it is killed.
+    /// When it does not end within thirty seconds; then it is killed. When it ends with another status than success.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         self.terminate().await?;
         self.ended(STOPPING).await
     }
 }
 
+async fn ended_well(child: &mut Child, longest: Duration) -> anyhow::Result<()> {
+    let Ok(status) = timeout(longest, child.wait()).await else {
+        child.kill().await?;
+        bail!("the service did not stop in time");
+    };
+    let status = status?;
+    ensure!(status.success(), "the service ended with {status}");
+    Ok(())
+}
+
 async fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     Ok(listener.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn end_of(script: &str) -> anyhow::Result<()> {
+        let mut child = Command::new("sh").args(["-c", script]).kill_on_drop(true).spawn()?;
+        ended_well(&mut child, STARTING).await
+    }
+
+    #[tokio::test]
+    async fn an_end_with_a_failure_is_no_good_end() {
+        end_of("exit 0").await.unwrap();
+        assert!(end_of("exit 3").await.unwrap_err().to_string().contains('3'));
+        end_of("kill -9 $$").await.unwrap_err();
+    }
 }

@@ -115,6 +115,12 @@ impl DynamoDbFront {
         self.unanswered.subscribe()
     }
 
+    /// How many requests and new connections did not get through as if there were no front: held back, refused, reset or
+    /// left without an answer.
+    pub fn held_back(&self) -> u64 {
+        self.gate.held_back()
+    }
+
     /// Lets the requests that are running finish; those that hang are cut.
     ///
     /// # Errors
@@ -187,10 +193,19 @@ async fn pass(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match passage.gate.behaviour() {
+    let behaviour = passage.gate.behaviour();
+    let gets_through = match &behaviour {
+        Behaviour::Pass => true,
+        Behaviour::Delay(delay) => !delay.holds_back(&body),
+        _ => false,
+    };
+    if !gets_through {
+        passage.gate.note_held_back();
+    }
+    match behaviour {
         Behaviour::Pass => passage.pass_on(method, headers, body).await,
         Behaviour::Delay(delay) => {
-            if delay.holds_back(&body) {
+            if !gets_through {
                 tokio::time::sleep(delay.by).await;
             }
             passage.pass_on(method, headers, body).await

@@ -195,13 +195,22 @@ async fn besiege(args: &Args, carrier: &Carrier, length: Duration, siege: &mut S
 }
 
 impl Siege {
+    /// Another sentence than that for busy lines is an apology for something that went wrong.
+    fn turn_away(&mut self, said: &str) {
+        if said == BUSY {
+            self.turned_away += 1;
+        } else {
+            self.troubles.push(format!("turned away with {said:?}"));
+        }
+    }
+
     async fn keep_calling(&mut self, carrier: &Carrier, number: u64, redial: Duration) {
         let mut draws = Draws::of(2, number);
         sleep(draws.between(Duration::ZERO, redial)).await;
         loop {
             match Caller::dial(carrier, script::call_options(number)).await {
                 Ok(Dialled::Connected(_)) => self.connected += 1,
-                Ok(Dialled::TurnedAway(_)) => self.turned_away += 1,
+                Ok(Dialled::TurnedAway(said)) => self.turn_away(&said),
                 Err(error) => self.troubles.push(without_ids(&error)),
             }
             sleep(draws.between(redial / 2, redial * 3 / 2)).await;
@@ -288,4 +297,17 @@ fn without_ids(error: &anyhow::Error) -> String {
     let words = format!("{error:#}");
     let words: Vec<&str> = words.split(' ').filter(|word| !word.starts_with("CA")).collect();
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_sentence_for_busy_lines_turns_away_well() {
+        let mut siege = Siege::default();
+        siege.turn_away(BUSY);
+        siege.turn_away("Something went wrong.");
+        assert_eq!((siege.turned_away, siege.troubles.len()), (1, 1));
+    }
 }

@@ -53,6 +53,8 @@ const TOOL_WORKS: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(40);
 const CALLS_END: Duration = Duration::from_mins(3);
 const JOURNALED: Duration = Duration::from_secs(30);
+/// So many of the calls must be at the very moment when their process is killed.
+const IN_THE_MOMENT_PERCENT: usize = 80;
 
 /// # Errors
 /// When the stage could not be set up, or the run did not come to an end.
@@ -139,6 +141,29 @@ struct RoundReport {
     complaints: Vec<String>,
 }
 
+impl RoundReport {
+    /// A kill that hits most calls at another moment tries something else.
+    fn promise_the_moment(&mut self) {
+        if self.in_the_moment * 100 < self.calls * IN_THE_MOMENT_PERCENT {
+            let reason = format!(
+                "fewer than {IN_THE_MOMENT_PERCENT} % of the calls were in the moment, while {}",
+                self.killed_while
+            );
+            self.complaints.push(reason);
+        }
+    }
+
+    /// What may have run is not run again, and what has not is run once.
+    fn promise_tool_runs(&mut self, runs: u64) {
+        if runs != self.calls as u64 {
+            self.complaints.push(format!(
+                "the tool ran {runs} times for {} calls, while {}",
+                self.calls, self.killed_while
+            ));
+        }
+    }
+}
+
 impl Report {
     fn new(most_ms: u64) -> Self {
         Self {
@@ -193,5 +218,34 @@ impl Report {
             seconds(self.silences.longest()),
         );
         self.complaints.verdict(self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaints(in_the_moment: usize, tool_runs: u64) -> usize {
+        let mut report = RoundReport {
+            number: 0,
+            killed_while: "a tool was running",
+            calls: 10,
+            in_the_moment,
+            resumed: Delays::default(),
+            silences: Delays::default(),
+            tool_runs_lost: 0,
+            complaints: Vec::new(),
+        };
+        report.promise_the_moment();
+        report.promise_tool_runs(tool_runs);
+        report.complaints.len()
+    }
+
+    #[test]
+    fn a_round_fails_beside_the_moment_and_when_the_tool_did_not_run_once_for_each_call() {
+        assert_eq!(complaints(8, 10), 0);
+        assert_eq!(complaints(7, 10), 1);
+        assert_eq!(complaints(10, 11), 1);
+        assert_eq!(complaints(10, 9), 1);
     }
 }

@@ -22,6 +22,8 @@ const WORDS: usize = 30;
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LONGEST_THINKING: Duration = Duration::from_millis(1500);
+/// So many of the turns must get their whole answer, whatever befalls the model.
+const ANSWERED_PERCENT: usize = 80;
 const SECOND_MODEL: &str = "stand-in.second";
 
 /// What can be set.
@@ -192,7 +194,7 @@ fn judge(args: &Args, experiences: &[Experience], met: MisfortuneCounts) -> Verd
     let expected = args.calls as usize * args.turns as usize;
     let mut findings = Findings::default();
     findings.tell(format_args!("{} calls, {} of {expected} turns", args.calls, outcomes.len()));
-    let MisfortuneCounts { requests, throttled, broken, slow, stalled } = met;
+    let MisfortuneCounts { requests, throttled, broken, slow, stalled } = &met;
     findings.tell(format_args!(
         "model: {requests} requests; {throttled} throttled, {broken} broken off, {slow} late, {stalled} stalled"
     ));
@@ -208,11 +210,33 @@ fn judge(args: &Args, experiences: &[Experience], met: MisfortuneCounts) -> Verd
     findings.none_of("turns unanswered", count(Outcome::Unanswered));
     findings.none_of("turns repeated from the start", count(Outcome::Repeated));
     findings.none_of("turns with other words than the model's", count(Outcome::Garbled));
+    promise_misfortunes(&mut findings, args, &met);
+    promise_answers(&mut findings, count(Outcome::Answered), expected);
     let limit = Duration::from_millis(args.max_silence_ms);
     findings.promise(longest <= limit, format!("a silence of {}", ms(longest)));
     let troubles = experiences.iter().flat_map(|experience| experience.troubles.iter().cloned());
     findings.no_trouble("troubles of callers", troubles);
     findings.verdict()
+}
+
+/// What was to happen has happened; otherwise the run says nothing about it.
+fn promise_misfortunes(findings: &mut Findings, args: &Args, met: &MisfortuneCounts) {
+    let kinds = [
+        (args.throttled, met.throttled, "throttled"),
+        (args.broken, met.broken, "broken off"),
+        (args.slow, met.slow, "late"),
+        (args.stalled, met.stalled, "stalled"),
+    ];
+    for (percent, number, name) in kinds {
+        let has_happened = percent <= 0.0 || number > 0;
+        findings.promise(has_happened, format!("nothing was {name}, so that was not tried; have more calls"));
+    }
+}
+
+/// An apology is an answer only where there is no other.
+fn promise_answers(findings: &mut Findings, answered: usize, expected: usize) {
+    let is_most = answered * 100 >= expected * ANSWERED_PERCENT;
+    findings.promise(is_most, format!("only {answered} of {expected} turns were answered"));
 }
 
 #[cfg(test)]
@@ -238,5 +262,26 @@ mod tests {
         assert_eq!(outcome(&format!("Story 1 begins {WAITING} {APOLOGY}"), true), Outcome::BrokenOff);
         assert_eq!(outcome("Story 1 begins", true), Outcome::Garbled);
         assert_eq!(outcome("", true), Outcome::Garbled);
+    }
+
+    #[test]
+    fn a_run_without_the_misfortunes_or_without_answers_fails() {
+        #[derive(Debug, clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            args: Args,
+        }
+        let args =
+            <Command as clap::Parser>::parse_from(["models", "--throttled", "10", "--broken", "1"]).args;
+        let passes = |broken, answered| {
+            let mut findings = Findings::default();
+            let met = MisfortuneCounts { requests: 100, throttled: 9, broken, slow: 0, stalled: 0 };
+            promise_misfortunes(&mut findings, &args, &met);
+            promise_answers(&mut findings, answered, 100);
+            findings.verdict().passed
+        };
+        assert!(passes(1, 80));
+        assert!(!passes(0, 80), "nothing was broken off");
+        assert!(!passes(1, 79), "too few answers");
     }
 }

@@ -41,6 +41,10 @@ pub struct Args {
     /// The longest silence that a caller may hear, in milliseconds
     #[arg(long, default_value_t = 4000)]
     max_silence_ms: u64,
+    /// How many lines callers may have to say again because no answer came; the silence before that is then not held
+    /// against the service
+    #[arg(long, default_value_t = 0)]
+    max_repeated: usize,
     /// Items to load
     #[arg(long, default_value = "configuration")]
     configuration: PathBuf,
@@ -62,7 +66,10 @@ const CALLS_END: Duration = Duration::from_mins(3);
 /// # Errors
 /// When the stage could not be set up, or the run did not come to an end.
 pub(super) async fn run(args: Args) -> anyhow::Result<Verdict> {
-    ensure!(args.calls > 0 && args.tasks > 0, "there must be a caller and a task");
+    ensure!(
+        args.calls > 0 && args.tasks > 0 && args.rounds > 0,
+        "there must be a caller, a task and a restart"
+    );
     let options = ClusterOptions {
         members: args.tasks,
         settings: vec![("DRAIN_SECONDS", args.drain_seconds.to_string())],
@@ -85,7 +92,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Verdict> {
         let _ = writeln!(text, "{number:>7}  {carried:>11}  {:>10}", seconds(ended_in));
     }
     let experiences = crowd.finish(CALLS_END).await?;
-    let mut judgement = Judgement::new(lines(), Duration::from_millis(args.max_silence_ms));
+    let most_silence = Duration::from_millis(args.max_silence_ms);
+    let mut judgement = Judgement::new(lines(), most_silence, args.max_repeated);
     let table = cluster.dynamodb.client().await;
     for experience in &experiences {
         judgement.hear(experience);

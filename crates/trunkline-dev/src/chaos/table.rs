@@ -60,6 +60,12 @@ pub struct Args {
     /// Limit: added delay of a turn during the outage
     #[arg(long, default_value_t = 50.0)]
     max_added_p99_ms: f64,
+    /// Limit: added delay of any turn during the outage
+    #[arg(long, default_value_t = 1000.0)]
+    max_added_ms: f64,
+    /// Limit: the longest silence of a turn, whenever it is
+    #[arg(long, default_value_t = 4000)]
+    max_silence_ms: u64,
     /// Limit: the voice webhook of a call that begins during the outage
     #[arg(long, default_value_t = 5000)]
     max_webhook_ms: u64,
@@ -195,6 +201,7 @@ async fn play(args: &Args, site: &Site, observer: &LoadObserver) -> anyhow::Resu
     ));
     judge_turns(&mut findings, args, &times, &experiences, observer);
     judge_calls(&mut findings, args, &experiences);
+    promise_outage(&mut findings, front.held_back());
     findings.tell(format_args!(
         "journals: {} of {} hold every message in order, the last {:.1} s behind the last call",
         audit.complete,
@@ -343,8 +350,26 @@ fn judge_turns(
             let kept = p99.is_some_and(|p99| p99 <= args.max_added_p99_ms);
             let measured = p99.map_or_else(|| "not measured".to_owned(), |p99| format!("{p99:.1} ms"));
             findings.promise(kept, format!("the delay added in the outage at p99 is {measured}"));
+            let most = added.percentile_ms(100).unwrap_or_default();
+            findings.promise(
+                most <= args.max_added_ms,
+                format!("the longest delay added in the outage is {most:.1} ms"),
+            );
         }
     }
+}
+
+/// An outage that nobody met with proves nothing.
+fn promise_outage(findings: &mut Findings, held_back: u64) {
+    findings.tell(format_args!("{held_back} requests or connections of the service met with it"));
+    findings.promise(held_back > 0, "the service did not meet with the outage");
+}
+
+fn promise_silence<'a>(findings: &mut Findings, args: &Args, turns: impl Iterator<Item = &'a Turn>) {
+    let longest = turns.map(Turn::longest_silence).max().unwrap_or_default();
+    findings.tell(format_args!("longest silence of a turn: {}", ms(longest)));
+    let limit = Duration::from_millis(args.max_silence_ms);
+    findings.promise(longest <= limit, format!("a silence of {}", ms(longest)));
 }
 
 fn judge_calls(findings: &mut Findings, args: &Args, experiences: &[Experience]) {
@@ -362,6 +387,7 @@ fn judge_calls(findings: &mut Findings, args: &Args, experiences: &[Experience])
         ms(slowest)
     ));
     findings.tell(format_args!("{apologies} apologies, {resumes} resumes"));
+    promise_silence(findings, args, turns());
     findings.none_of("turns without a whole answer", turns().filter(|turn| !turn.is_complete).count());
     findings.none_of("wrong answers", experiences.iter().map(Experience::wrong_answers).sum());
     findings.none_of("apologies", apologies);
@@ -370,4 +396,32 @@ fn judge_calls(findings: &mut Findings, args: &Args, experiences: &[Experience])
     findings.promise(slowest <= limit, format!("a call that began in the outage waited {}", ms(slowest)));
     let troubles = experiences.iter().flat_map(|experience| experience.troubles.iter().cloned());
     findings.no_trouble("troubles of callers", troubles);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn passes(silence: Duration, held_back: u64) -> bool {
+        let args = <Command as clap::Parser>::parse_from(["table"]).args;
+        let asked = Instant::now();
+        let turn = Turn { asked, told: vec![(asked + silence, "word".to_owned())], is_complete: true };
+        let mut findings = Findings::default();
+        promise_silence(&mut findings, &args, std::iter::once(&turn));
+        promise_outage(&mut findings, held_back);
+        findings.verdict().passed
+    }
+
+    #[test]
+    fn one_long_silence_or_an_outage_that_nobody_met_fails_the_run() {
+        assert!(passes(Duration::from_secs(4), 1));
+        assert!(!passes(Duration::from_millis(4001), 1));
+        assert!(!passes(Duration::from_secs(1), 0));
+    }
 }

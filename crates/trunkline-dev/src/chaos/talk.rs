@@ -98,10 +98,21 @@ pub(super) enum Outcome {
 pub(super) struct Resume {
     /// The service ended the session to have it go on elsewhere, rather than losing it.
     pub(super) handed_over: bool,
+    /// When the session was gone.
+    pub(super) gone: Instant,
+    /// When the next one stood; absent when none did.
+    pub(super) connected: Option<Instant>,
     /// When the carrier asked what to do next; absent when it got no answer.
     pub(super) asked: Option<Instant>,
     /// The first words to be spoken after that, be it an answer or a bridge. When none came before it broke again, none.
     pub(super) first_token: Option<Instant>,
+}
+
+impl Resume {
+    /// How long the line was dead, whoever's turn it was; none when it stayed so.
+    pub(super) fn dead_for(&self) -> Option<Duration> {
+        self.connected.map(|connected| connected.saturating_duration_since(self.gone))
+    }
 }
 
 impl Experience {
@@ -197,7 +208,7 @@ impl Caller<'_> {
             self.ear.listen_again(Instant::now());
             self.say(number, line).await?;
         }
-        self.experience.turns.push(self.ear.turn(said_at, &line.last_words, repeated));
+        self.experience.turns.push(self.ear.turn(said_at, Instant::now(), &line.last_words, repeated));
         Ok(())
     }
 
@@ -231,7 +242,11 @@ impl Caller<'_> {
         match event {
             CallEvent::Connected { .. } => {
                 self.experience.sessions += 1;
-                let handed_over = self.experience.resumes.last().is_some_and(|resume| resume.handed_over);
+                let resume = self.experience.resumes.last_mut();
+                let handed_over = resume.is_some_and(|resume| {
+                    resume.connected.get_or_insert(now);
+                    resume.handed_over
+                });
                 self.ear.connected(handed_over, now);
             }
             CallEvent::Greeting(text) => self.ear.told(&text, true, now),
@@ -248,7 +263,8 @@ impl Caller<'_> {
             CallEvent::AgentSpeaking(speaking) => self.ear.speaking(speaking, now),
             CallEvent::SessionEnded { status, .. } => {
                 let handed_over = status == "ended";
-                let resume = Resume { handed_over, asked: None, first_token: None };
+                let resume =
+                    Resume { handed_over, gone: now, connected: None, asked: None, first_token: None };
                 self.experience.resumes.push(resume);
                 self.ear.lost(now);
             }

@@ -4,6 +4,7 @@ use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -18,6 +19,8 @@ use super::Behaviour;
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
+    /// Requests and connections that were treated otherwise than passed on at once.
+    held_back: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,8 @@ struct State {
 
 impl Gate {
     pub(super) fn new(behaviour: Behaviour) -> Self {
-        Self { state: Mutex::new(State { behaviour, standing: CancellationToken::new() }) }
+        let state = Mutex::new(State { behaviour, standing: CancellationToken::new() });
+        Self { state, held_back: AtomicU64::new(0) }
     }
 
     pub(super) fn set(&self, behaviour: Behaviour) {
@@ -42,6 +46,14 @@ impl Gate {
 
     pub(super) fn behaviour(&self) -> Behaviour {
         self.state().behaviour.clone()
+    }
+
+    pub(super) fn note_held_back(&self) {
+        self.held_back.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn held_back(&self) -> u64 {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     /// What a new connection lives by; none when it is refused.
@@ -85,7 +97,10 @@ impl Listener for GatedListener {
                     let reset = Box::pin(standing.cancelled_owned());
                     return (Connection { stream, reset }, address);
                 }
-                None => reset_when_dropped(&stream),
+                None => {
+                    self.gate.note_held_back();
+                    reset_when_dropped(&stream);
+                }
             }
         }
     }

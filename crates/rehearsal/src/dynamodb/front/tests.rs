@@ -99,6 +99,7 @@ async fn a_throttled_transaction_is_cancelled_with_a_reason_for_each_part() {
 async fn what_hangs_is_never_answered_and_what_comes_afterwards_is() {
     let stage = stage().await;
     stage.get().await.unwrap();
+    assert_eq!(stage.front.held_back(), 0);
     stage.front.behave(Behaviour::Hang);
     let began = Instant::now();
     let asked_in_the_outage = async {
@@ -108,6 +109,7 @@ async fn what_hangs_is_never_answered_and_what_comes_afterwards_is() {
     };
     let afterwards = async {
         Stage::wait_for_unanswered(&stage.front, 1).await;
+        assert_eq!(stage.front.held_back(), 1);
         stage.front.behave(Behaviour::Pass);
         stage.get().await.unwrap();
     };

@@ -28,7 +28,7 @@ pub(super) enum Moment {
 #[derive(Debug)]
 pub(super) struct Before {
     model_requests: u64,
-    tool_requests: u64,
+    pub(super) tool_requests: u64,
 }
 
 impl Moment {

@@ -58,6 +58,10 @@ impl Round<'_> {
             tool_runs_lost: 0,
             complaints: Vec::new(),
         };
+        report.promise_the_moment();
+        // Every caller has one thing looked up, in the answer that is broken off or behind it.
+        let runs = tool.arrived().borrow().saturating_sub(before.tool_requests);
+        report.promise_tool_runs(runs);
         for experience in &experiences {
             self.judge(experience, &mut report);
             self.compare(experience, table, &mut report).await?;

@@ -34,8 +34,9 @@ impl Ear {
         *self = Self { session, silent_since: Some(now), ..Self::default() };
     }
 
-    /// The caller speaks again, and waits on.
+    /// The caller speaks again, and waits on. The silence until then was one.
     pub(super) fn listen_again(&mut self, now: Instant) {
+        self.end_silence(now);
         self.silent_since = Some(now);
         if let Some(session) = &mut self.session {
             session.cycle_is_over = false;
@@ -111,15 +112,15 @@ impl Ear {
     }
 
     /// The answer as it was.
-    pub(super) fn turn(&mut self, said_at: Instant, last_words: &str, repeated: bool) -> Turn {
-        let now = Instant::now();
+    pub(super) fn turn(&mut self, said_at: Instant, now: Instant, last_words: &str, repeated: bool) -> Turn {
         let is_whole = self.has_heard(last_words) && self.is_quiet();
         let outcome = match (count(&self.heard), is_whole) {
             (0, _) => Outcome::Unanswered,
             (_, true) => Outcome::Whole,
             (_, false) => Outcome::Cut,
         };
-        if outcome == Outcome::Unanswered {
+        // Behind a whole answer the agent has the right to be silent.
+        if outcome != Outcome::Whole {
             self.end_silence(now);
         }
         Turn {
@@ -164,11 +165,11 @@ mod tests {
         ear.heard("Here it is.");
         ear.speaking(false, at(beginning, 900));
         assert!(ear.is_quiet());
-        let turn = ear.turn(beginning, "it is.", false);
+        let turn = ear.turn(beginning, at(beginning, 9000), "it is.", false);
         assert_eq!(turn.outcome, Outcome::Whole);
         assert_eq!(turn.longest_silence, Duration::from_millis(400));
         assert_eq!(turn.waited, Some(Duration::from_millis(300)));
-        assert_eq!(ear.turn(beginning, "and more.", false).outcome, Outcome::Cut);
+        assert_eq!(ear.turn(beginning, at(beginning, 9000), "and more.", false).outcome, Outcome::Cut);
     }
 
     #[test]
@@ -186,7 +187,27 @@ mod tests {
         ear.heard("I'm back.");
         ear.speaking(false, at(beginning, 2000));
         assert!(ear.is_quiet() && ear.was_told_in_this_session());
-        let turn = ear.turn(beginning, "half an answer.", false);
+        let turn = ear.turn(beginning, at(beginning, 2000), "half an answer.", false);
         assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn silence_counts_also_before_words_said_again_and_behind_a_part_of_an_answer() {
+        let beginning = Instant::now();
+        let mut ear = Ear::default();
+        ear.connected(false, beginning);
+        ear.listen(beginning);
+        ear.listen_again(at(beginning, 6000));
+        ear.speaking(true, at(beginning, 6500));
+        ear.heard("Here it");
+        ear.speaking(false, at(beginning, 7000));
+        let turn = ear.turn(beginning, at(beginning, 8000), "it is.", true);
+        assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_millis(6000)));
+        ear.listen(at(beginning, 9000));
+        ear.speaking(true, at(beginning, 9100));
+        ear.heard("Here it");
+        ear.speaking(false, at(beginning, 9500));
+        let turn = ear.turn(beginning, at(beginning, 15500), "it is.", false);
+        assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_millis(6000)));
     }
 }
