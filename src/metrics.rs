@@ -108,6 +108,8 @@ pub enum Counter {
     JournalUnclaimed,
     /// How turns went, given up to make room for what callers and agents said.
     TelemetryShed,
+    /// No model answered: the caller heard an apology, or was handed over.
+    GenerationsFailed,
 }
 
 const NAMES: &[(Counter, &str)] = &[
@@ -173,6 +175,7 @@ const NAMES: &[(Counter, &str)] = &[
     (Counter::ProtectionFailures, "protection.failures"),
     (Counter::JournalUnclaimed, "journal.unclaimed"),
     (Counter::TelemetryShed, "telemetry.shed"),
+    (Counter::GenerationsFailed, "generations.failed"),
 ];
 
 impl From<ModelFailureKind> for Counter {
@@ -234,7 +237,7 @@ impl Metrics {
         self.0.journal_waiting.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// An entry of the journal was written, that long after what it tells had happened.
+    /// An entry of the journal was written, or could not be written again, that long after what it tells had happened.
     pub fn journal_lag(&self, lag: Duration) {
         let micros = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
         self.0.journal_lag.fetch_max(micros, Ordering::Relaxed);

@@ -118,6 +118,10 @@ impl Settings {
         let port = Self::read_port(source)?;
         let address: IpAddr = parsed(source, "LISTEN_ADDRESS", "an IP address such as 127.0.0.1")?;
         let listen = SocketAddr::new(address, port);
+        let model_deadlines = ModelDeadlines {
+            first_token: Duration::from_millis(number(source, "MODEL_FIRST_TOKEN_MS", MILLISECONDS)?),
+            next_token: Duration::from_millis(number(source, "MODEL_NEXT_TOKEN_MS", MILLISECONDS)?),
+        };
         let max_calls = number(source, "MAX_CALLS", "a number of calls")?;
         Ok(Self {
             listen,
@@ -132,11 +136,8 @@ impl Settings {
             time_zone: time_zone(source)?,
             max_calls,
             connections: ConnectionSettings::read(source, max_calls)?,
-            model_deadlines: ModelDeadlines {
-                first_token: Duration::from_millis(number(source, "MODEL_FIRST_TOKEN_MS", MILLISECONDS)?),
-                next_token: Duration::from_millis(number(source, "MODEL_NEXT_TOKEN_MS", MILLISECONDS)?),
-            },
-            model_hedge: optional_number(source, "MODEL_HEDGE_MS", MILLISECONDS)?.map(Duration::from_millis),
+            model_deadlines,
+            model_hedge: model_hedge(source, model_deadlines.first_token)?,
             model_warm_up: parsed(source, "MODEL_WARM_UP", "true or false")?,
             keep_calls: Duration::from_hours(
                 number::<u32>(source, "KEEP_CALLS_HOURS", "a number of hours")?.into(),
@@ -182,6 +183,20 @@ impl LogSettings {
             return Err(wrong("RUST_LOG", &filter, "a filter such as info,trunkline=debug"));
         }
         Ok(Self { format, filter })
+    }
+}
+
+/// A hedge behind the deadline would never be asked.
+fn model_hedge(source: Source<'_>, first_token: Duration) -> Result<Option<Duration>, SettingError> {
+    const HEDGE: &str = "MODEL_HEDGE_MS";
+    let hedge = optional_number(source, HEDGE, MILLISECONDS)?.map(Duration::from_millis);
+    match hedge {
+        Some(after) if after >= first_token => Err(wrong(
+            HEDGE,
+            after.as_millis(),
+            &format!("less than MODEL_FIRST_TOKEN_MS, which is {}", first_token.as_millis()),
+        )),
+        hedge => Ok(hedge),
     }
 }
 
@@ -337,6 +352,10 @@ mod tests {
             (("TWILIO_AUTH_TOKEN", " , "), "TWILIO_AUTH_TOKEN: is not set"),
             (("KEEP_CALLS_HOURS", "99999999999999"), "KEEP_CALLS_HOURS: wants"),
             (("RUST_LOG", "trunkline=loud"), "RUST_LOG: wants"),
+            (
+                ("MODEL_HEDGE_MS", "3000"),
+                "MODEL_HEDGE_MS: wants less than MODEL_FIRST_TOKEN_MS, which is 3000, not",
+            ),
             (("MODEL_HEDGE_MS", "0"), "MODEL_HEDGE_MS: wants a number of milliseconds, not \"0\""),
             (("MODEL_WARM_UP", "yes"), "MODEL_WARM_UP: wants true or false"),
             (("DANGEROUS_SKIP_SIGNATURE_CHECK", "true"), "DANGEROUS_SKIP_SIGNATURE_CHECK: is refused unless"),

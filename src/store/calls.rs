@@ -58,9 +58,10 @@ impl CallStore for DynamoDbStore {
                     "SET epoch = :one, #owner = :owner, #status = :live REMOVE endedAt, endedBecause",
                     "epoch = :zero OR (epoch = :one AND #owner = :owner)",
                 ),
+                // Every session has a name of its own, so that a repeated claim finds itself.
                 Claim::Next => (
                     "SET epoch = epoch + :one, #owner = :owner, #status = :live REMOVE endedAt, endedBecause",
-                    "attribute_exists(pk) AND epoch >= :zero",
+                    "epoch >= :zero AND (attribute_not_exists(#owner) OR #owner <> :owner)",
                 ),
             };
             let result = self
@@ -83,8 +84,16 @@ impl CallStore for DynamoDbStore {
                 }
                 Err(error) => match error.as_service_error() {
                     Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                        let exists = failed.item().is_some_and(|item| !is_expired(item));
-                        Ok(if exists { Ownership::Overtaken } else { Ownership::NoSuchCall })
+                        let Some(item) = failed.item().filter(|item| !is_expired(item)) else {
+                            return Ok(Ownership::NoSuchCall);
+                        };
+                        let is_ours = item.get("owner").is_some_and(|of| *of == text(owner));
+                        // The first answer to this claim was lost.
+                        Ok(if is_ours && claim == Claim::Next {
+                            Ownership::Ours(known(item))
+                        } else {
+                            Ownership::Overtaken
+                        })
                     }
                     _ => Err(store_error(error)),
                 },

@@ -12,7 +12,7 @@ use voice_core::ports::{
 use voice_core::private::Private;
 use voice_core::use_case::OnMachine;
 
-use super::tests::{CALL, OWNER, claimed, handoff, outbound_call, session, table, turn};
+use super::tests::{CALL, OWNER, claimed, claimed_by, handoff, outbound_call, session, table, turn};
 
 fn run() -> RunId {
     RunId { generation: GenerationId(65_536), call: ToolCallId("t".to_owned()) }
@@ -140,7 +140,7 @@ async fn that_a_call_was_lost_replaces_no_better_reason_and_a_session_that_goes_
         told.extend(because().await);
     }
     assert_eq!(told, ["lost", "caller-hung-up", "caller-hung-up", "budget"]);
-    claimed(&store).await;
+    claimed_by(&store, "the next").await;
     assert_eq!(because().await, None);
     store.close_session(CALL, 1, EndedBecause::TimeLimit).await.unwrap();
     assert_eq!(because().await, None, "its owner was overtaken");

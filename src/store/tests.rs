@@ -64,10 +64,24 @@ pub(super) fn outbound_call() -> CallContext {
 }
 
 pub(super) async fn claimed(store: &DynamoDbStore) -> KnownSession {
-    match store.claim_session(CALL, OWNER, Claim::Next).await.unwrap() {
+    claimed_by(store, OWNER).await
+}
+
+/// Sessions that follow one another have names of their own.
+pub(super) async fn claimed_by(store: &DynamoDbStore, owner: &str) -> KnownSession {
+    match store.claim_session(CALL, owner, Claim::Next).await.unwrap() {
         Ownership::Ours(known) => known,
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_counts_once() {
+    let (_dynamodb, store) = table().await;
+    store.open_session(session(outbound_call())).await.unwrap();
+    assert_eq!(claimed(&store).await.epoch, 1);
+    assert_eq!(claimed(&store).await.epoch, 1, "it was ours already");
+    assert_eq!(claimed_by(&store, "another").await.epoch, 2);
 }
 
 #[tokio::test]
@@ -87,7 +101,7 @@ async fn a_session_that_goes_on_elsewhere_knows_what_it_has_become() {
     ] {
         store.change_session(CALL, 1, change).await.unwrap();
     }
-    let known = claimed(&store).await;
+    let known = claimed_by(&store, "the next").await;
     assert_eq!((known.language, known.verified), (Some(spanish.clone()), true));
     assert!(known.rested);
     assert_eq!((known.use_case.as_str(), known.epoch), ("billing", 2));
@@ -96,7 +110,7 @@ async fn a_session_that_goes_on_elsewhere_knows_what_it_has_become() {
     assert_eq!(store.read_session(CALL).await.unwrap().unwrap().language, Some(unheard));
     let late = store.change_session(CALL, 1, SessionChange::UseCase("sales".to_owned())).await;
     assert_eq!(late.unwrap_err().kind, StoreErrorKind::Conflict, "its owner was overtaken");
-    assert!(!claimed(&store).await.rested, "the one that rested was another session");
+    assert!(!claimed_by(&store, "the last").await.rested, "the one that rested was another session");
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ impl Backlog {
         // Counted under the lock: as soon as it is free the writer may take the entry away again, count and all.
         self.waits(1);
         drop(state);
-        self.no_longer_waits(shed);
+        self.traces_gone(shed);
         self.changed.notify_one();
         Push::Kept { shed }
     }
@@ -143,9 +143,9 @@ impl Backlog {
             return 1;
         }
         state.traces.push_back(Waiting { what: trace, since: Instant::now() });
-        self.waits(1);
+        self.journals.waits(1);
         drop(state);
-        self.no_longer_waits(shed);
+        self.traces_gone(shed);
         self.changed.notify_one();
         shed
     }
@@ -216,21 +216,28 @@ impl Backlog {
             state.traces.retain(|waiting| !ids.contains(&waiting.what.turn));
             before - state.traces.len()
         };
-        self.no_longer_waits(gone as u64);
+        self.traces_gone(gone as u64);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.lock().entries.is_empty()
     }
 
-    /// Another owner has the call: what is said here counts no more.
-    pub(super) fn fence(&self) {
-        let gone = {
+    /// Another owner has the call: what is said here counts no more. Returns how many messages are lost by that.
+    pub(super) fn fence(&self) -> u64 {
+        let (gone, messages) = {
             let mut state = self.lock();
             state.standing = Taking::Observations;
-            state.entries.drain(..).count()
+            let gone = state.entries.len();
+            (gone, state.entries.drain(..).filter(|waiting| matches!(waiting.what, Entry::Turn(_))).count())
         };
         self.no_longer_waits(gone as u64);
+        messages as u64
+    }
+
+    /// Since when the oldest entry has been waiting.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.lock().entries.front().map(|waiting| waiting.since)
     }
 
     /// Takes no more. Returns how many messages and how many traces are lost by that.
@@ -238,10 +245,11 @@ impl Backlog {
         let (entries, traces) = {
             let mut state = self.lock();
             state.standing = Taking::Nothing;
-            let (waited, traces) = (state.entries.len() + state.traces.len(), state.traces.drain(..).count());
+            let (waited, traces) = (state.entries.len(), state.traces.drain(..).count());
             let is_message = |waiting: &Waiting<Entry>| !matches!(waiting.what, Entry::Mark(_));
             let entries = state.entries.drain(..).filter(is_message).count();
             self.no_longer_waits(waited as u64);
+            self.traces_gone(traces as u64);
             (entries as u64, traces as u64)
         };
         (entries, traces)
@@ -260,7 +268,7 @@ impl Backlog {
             state.traces.retain(|waiting| waiting.since > since);
             (before - state.traces.len()) as u64
         };
-        self.no_longer_waits(shed);
+        self.traces_gone(shed);
         shed
     }
 
@@ -271,6 +279,11 @@ impl Backlog {
     fn waits(&self, entries: u64) {
         self.journals.waits(entries);
         self.metrics.journal_waiting(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// Traces take up room as entries do, but are held back on purpose: nobody has to be told that they wait.
+    fn traces_gone(&self, traces: u64) {
+        self.journals.no_longer_waits(traces);
     }
 
     fn no_longer_waits(&self, entries: u64) {

@@ -158,7 +158,7 @@ impl Writer {
     async fn fenced(&mut self) {
         self.ports.metrics.count(Counter::JournalFenced);
         warn!(call.sid = %self.backlog.call_sid(), "another owner has taken the call");
-        self.backlog.fence();
+        self.ports.metrics.add(Counter::JournalLost, self.backlog.fence());
         self.leave.cancel();
         while self.backlog.complete_since().is_none() {
             self.backlog.changed().await;
@@ -222,6 +222,10 @@ impl Writer {
 
     async fn wait_for_table(&mut self, failure: &StoreError) -> Result<(), Never> {
         self.ports.metrics.count(Counter::JournalRetries);
+        // Told while it grows, and not only once the table is back.
+        if let Some(since) = self.backlog.oldest() {
+            self.ports.metrics.journal_lag(since.elapsed());
+        }
         let pause = match self.pace {
             Pace::Even => {
                 warn!(call.sid = %self.backlog.call_sid(), error = %causes(failure), "the journal waits for the table");

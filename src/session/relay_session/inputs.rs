@@ -182,6 +182,7 @@ where
                 self.handle(Event::GenerationFinished { generation, tokens, blocked });
             }
             Some(ModelEvent::Failed(failure)) if !live.has_received() && is_free(failure.kind) => {
+                self.ports.metrics.count(Counter::GenerationsFailed);
                 let report = live.refused();
                 self.generation = None;
                 self.saw(Seen::GenerationEnded { report: &report, how: Finish::CutOff });
@@ -189,6 +190,7 @@ where
                 self.handle(Event::GenerationFailed { generation });
             }
             Some(ModelEvent::Failed(_)) | None => {
+                self.ports.metrics.count(Counter::GenerationsFailed);
                 let report = live.broken_off("failed");
                 self.generation = None;
                 let tokens = self.note_broken_off(report);

@@ -202,12 +202,12 @@ mod tests {
         ear.heard("Here it");
         ear.speaking(false, at(beginning, 7000));
         let turn = ear.turn(beginning, at(beginning, 8000), "it is.", true);
-        assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_millis(6000)));
+        assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_secs(6)));
         ear.listen(at(beginning, 9000));
         ear.speaking(true, at(beginning, 9100));
         ear.heard("Here it");
         ear.speaking(false, at(beginning, 9500));
         let turn = ear.turn(beginning, at(beginning, 15500), "it is.", false);
-        assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_millis(6000)));
+        assert_eq!((turn.outcome, turn.longest_silence), (Outcome::Cut, Duration::from_secs(6)));
     }
 }
