@@ -79,7 +79,9 @@ impl App {
         let use_cases: Arc<dyn UseCaseSource> =
             Arc::new(UseCases::new(catalog.clone(), sip_endpoint.as_deref()));
         let telephony: Arc<dyn Telephony> = Arc::new(telephony(settings)?);
-        let (calls, draining) = (Calls::new(settings.max_calls), CancellationToken::new());
+        let journals = Journals::for_calls(settings.max_calls);
+        let calls = Calls::new(settings.max_calls).with_journals(journals.clone());
+        let draining = CancellationToken::new();
         warm_up::keep(&tasks, &draining, settings.model_warm_up.then(|| Arc::clone(&model)), &records);
         let watched = Watched { metrics: metrics.clone(), calls: calls.clone(), tasks: tasks.clone() };
         let telemetry = Telemetry::start(&settings.telemetry, watched)
@@ -118,7 +120,7 @@ impl App {
             store: store.clone(),
             metrics,
             observer: telemetry.observer(),
-            journals: Journals::for_calls(settings.max_calls),
+            journals,
             tasks,
             owner,
         };

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, error, info_span, warn};
 use voice_core::conversation::Background;
 use voice_core::history::History;
-use voice_core::ports::{Claim, Ownership, Spent};
+use voice_core::ports::{Claim, Ownership, Spent, StoreErrorKind};
 use voice_protocols::webhook::is_call_sid;
 
 use super::Service;
@@ -20,7 +20,7 @@ use super::parties::Parties;
 use super::signed::{Handshake, Refused, check_handshake};
 use super::socket::CallSocket;
 use crate::metrics::Counter;
-use crate::session::{Leave, Parting, Ports, PreparedCall, SessionStart, part, run, setup_fits};
+use crate::session::{CloseCode, Leave, Parting, Ports, PreparedCall, SessionStart, part, run, setup_fits};
 use crate::telemetry::causes;
 
 /// Messages beyond this end the connection; those beyond the protocol's limit are only refused.
@@ -90,6 +90,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
         _ => match timeout(READING_CALL, claim(&service, &ports, &call_sid, arrival, parties)).await {
             Ok(Ok(claimed)) => claimed,
             Ok(Err(Refusal::Unknown)) => return refuse(&service, socket).await,
+            Ok(Err(Refusal::OutOfReach)) => return refuse_for_now(&service, socket).await,
             Ok(Err(Refusal::LostTooOften)) => {
                 service.metrics().count(Counter::ResumesRefused);
                 error!(call.sid = %call_sid, "the call's sessions keep breaking");
@@ -97,7 +98,7 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
             }
             Err(_) => {
                 error!(call.sid = %call_sid, "reading the call took too long");
-                return refuse(&service, socket).await;
+                return refuse_for_now(&service, socket).await;
             }
         },
     };
@@ -111,6 +112,8 @@ async fn carry(service: Service, call_sid: String, mut socket: CallSocket) {
 enum Refusal {
     /// The call is not known, or cannot be made ours.
     Unknown,
+    /// The table does not answer, and may do so in a moment.
+    OutOfReach,
     LostTooOften,
 }
 
@@ -131,7 +134,8 @@ async fn claim(
         }
         Err(error) => {
             error!(call.sid = call_sid, error = %causes(&error), "the call could not be claimed");
-            return Err(Refusal::Unknown);
+            let out_of_reach = error.kind == StoreErrorKind::Unavailable;
+            return Err(if out_of_reach { Refusal::OutOfReach } else { Refusal::Unknown });
         }
     };
     // Twilio has reconnected by itself, so that nobody else has counted.
@@ -177,5 +181,11 @@ fn since(started_at: &str) -> Duration {
 
 async fn refuse(service: &Service, socket: CallSocket) {
     service.metrics().count(Counter::SessionsRefused);
-    socket.close_for_policy().await;
+    socket.close(CloseCode::Policy).await;
+}
+
+/// Twilio asks what comes next, and may come again.
+async fn refuse_for_now(service: &Service, socket: CallSocket) {
+    service.metrics().count(Counter::SessionsRefused);
+    socket.close(CloseCode::Internal).await;
 }

@@ -18,9 +18,9 @@ impl CallSocket {
         Self(socket)
     }
 
-    pub(super) async fn close_for_policy(mut self) {
+    pub(super) async fn close(mut self, code: CloseCode) {
         // The peer may be gone already.
-        let _ = tokio::time::timeout(CLOSING, self.send(Frame::Close(CloseCode::Policy))).await;
+        let _ = tokio::time::timeout(CLOSING, self.send(Frame::Close(code))).await;
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::PreparedCall;
+use super::{Journals, PreparedCall};
 
 /// Twilio opens the socket within a second of the answer. If it did not, the call is gone, or another process has it.
 const SOCKET_FOLLOWS: Duration = Duration::from_secs(10);
@@ -21,6 +21,7 @@ pub struct Calls {
     state: Arc<Mutex<State>>,
     handing_over: CancellationToken,
     named: Named,
+    journals: Journals,
 }
 
 /// The lines of calls whose names are known, so that whatever is done for one call is done on one line.
@@ -108,7 +109,14 @@ impl Calls {
             state: Arc::default(),
             handing_over: CancellationToken::new(),
             named: Named::default(),
+            journals: Journals::default(),
         }
+    }
+
+    /// Where what was said in these calls waits to be written.
+    #[must_use]
+    pub fn with_journals(self, journals: Journals) -> Self {
+        Self { journals, ..self }
     }
 
     /// Has every session, also those that begin later, leave its call to another task as soon as nothing is lost by it.
@@ -225,12 +233,15 @@ impl Calls {
             let live = Live { session, leave, finished: finished.clone() };
             (session, state.live.insert(call_sid.to_owned(), live))
         };
-        let took_over = older.is_some();
+        let (took_over, began) = (older.is_some(), Instant::now());
+        self.journals.urge(call_sid);
         if let Some(older) = older {
             older.leave.cancel();
             // What the older one heard must be in the journal before the newer one reads it.
-            let _ = tokio::time::timeout(TAKE_OVER, older.finished.cancelled()).await;
+            let _ = timeout(TAKE_OVER, older.finished.cancelled()).await;
         }
+        // Once the newer one has claimed the call, what the older one has not written is lost.
+        let _ = timeout_at(began + CATCHING_UP, self.journals.caught_up(call_sid)).await;
         let calls = self.clone();
         (LiveSession { calls, call_sid: call_sid.to_owned(), session, finished, slot: Some(slot) }, took_over)
     }
@@ -270,6 +281,8 @@ fn give_name(named: &mut HashMap<String, Weak<Line>>, line: Arc<Line>, call_sid:
 
 /// How long a newer session waits for the older one of its call to write its journal.
 const TAKE_OVER: Duration = Duration::from_secs(2);
+/// How long it waits in all when the table was out of reach, and something is still to be written.
+const CATCHING_UP: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -319,7 +332,7 @@ mod tests {
         let leave = CancellationToken::new();
         let (older, took_over) = calls.go_live("CA1", calls.readmit("CA1"), leave.clone()).await;
         assert!(!took_over);
-        let newer = tokio::time::timeout(Duration::from_secs(1), async {
+        let newer = timeout(Duration::from_secs(1), async {
             let go = calls.go_live("CA1", calls.readmit("CA1"), CancellationToken::new());
             tokio::pin!(go);
             tokio::select! {

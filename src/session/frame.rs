@@ -23,6 +23,8 @@ pub enum CloseCode {
     Policy,
     /// 1009: a message was larger than any that is read. Twilio takes that for a lost socket, and asks what comes next.
     TooLarge,
+    /// 1011: something failed that may work in a moment. Twilio asks what comes next.
+    Internal,
     /// 1012: the service goes away; another task can go on.
     Restart,
     Other(u16),
@@ -39,6 +41,7 @@ impl CloseCode {
             Self::Normal => 1000,
             Self::Policy => 1008,
             Self::TooLarge => 1009,
+            Self::Internal => 1011,
             Self::Restart => 1012,
             Self::Other(code) => code,
         }

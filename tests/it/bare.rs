@@ -32,7 +32,7 @@ use crate::support::{CALLED, NoServers, SOON};
 pub(crate) use table::Table;
 
 pub(crate) const API_TOKEN: &str = "operator-token-0123456789";
-const AUTH_TOKEN: &str = "bare-auth-token";
+pub(crate) const AUTH_TOKEN: &str = "bare-auth-token";
 
 /// What a service is made with.
 pub(crate) struct Setup {

@@ -1,16 +1,20 @@
 //! Calls whose line is lost: how often they go on, and that one session at a time speaks and writes for them.
 
+use std::sync::atomic::Ordering;
+
 use rehearsal::bedrock::Answer;
 use rehearsal::twilio::{CallEvent, CallerAct};
 use serde_json::{Map, Value, json};
 use trunkline::metrics::Counter;
 use voice_core::message::{GenerationId, RunId, ToolCallId};
 use voice_core::ports::{CallStore, Claim, Ownership, RunClaim, RunStore};
+use voice_protocols::signature::sign;
 
+use crate::bare::{AUTH_TOKEN, Bare, Setup};
 use crate::socket;
 use crate::support::{
-    AT_ONCE, DEFAULT, SOON, ask, bedrock, call, dialogue, every_request_was_valid, finish, item, items,
-    stage, use_case, webhook,
+    AT_ONCE, CALLER, DEFAULT, SOON, ask, bedrock, call, dialogue, every_request_was_valid, finish, item,
+    items, stage, use_case, webhook,
 };
 use crate::two_services::Two;
 
@@ -119,4 +123,52 @@ async fn an_owner_whose_call_was_claimed_elsewhere_neither_speaks_nor_writes_nor
     let refused = stage.store.claim_run(&old.call_sid, owner, &run, "order").await.unwrap();
     assert_eq!(refused, RunClaim::Overtaken);
     stage.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_whose_socket_is_lost_while_the_table_is_away_waits_for_it() {
+    let bare = Bare::start(Setup::default()).await;
+    let known = "CA0123456789abcdef0123456789abcdef";
+    bare.table.answered(known, "desk");
+    let lost = |call_sid| {
+        [("CallSid", call_sid), ("From", CALLER), ("SessionStatus", "failed"), ("ErrorCode", "64105")]
+    };
+    let handed_over =
+        [("CallSid", known), ("SessionStatus", "ended"), ("HandoffData", r#"{"reasonCode":"handover"}"#)];
+    // To an address that it is redirected to, Twilio posts nothing of the session.
+    let again = [("CallSid", known), ("CallStatus", "in-progress")];
+    let cases = [(lost(known).to_vec(), ""), (handed_over.to_vec(), "&amp;handedOver=true")];
+    for (first, cause) in cases {
+        bare.table.out_of_reach.store(true, Ordering::SeqCst);
+        let action = format!("/twiml/ended/{known}");
+        let mut answer = bare.post(&action, &first).await;
+        for asked in 1..=20 {
+            let path = format!("{action}?asked={asked}{cause}");
+            let redirect = format!(r#"<Pause length="2"/><Redirect method="POST">{}{path}<"#, bare.url);
+            assert!(answer.contains(&redirect), "{answer}");
+            answer = bare.post(&path.replace("&amp;", "&"), &again).await;
+        }
+        assert!(answer.contains("cannot take your call"), "{answer}");
+        bare.table.out_of_reach.store(false, Ordering::SeqCst);
+        let path = format!("{action}?asked=1{}", cause.replace("&amp;", "&"));
+        let answer = bare.post(&path, &again).await;
+        assert!(answer.contains("<ConversationRelay") && !answer.contains("welcomeGreeting"), "{answer}");
+        assert_eq!(answer.contains("handedOver"), !cause.is_empty(), "{answer}");
+    }
+    let unknown = "CAfedcba9876543210fedcba9876543210";
+    let answer = bare.post(&format!("/twiml/ended/{unknown}"), &lost(unknown)).await;
+    assert!(answer.contains("cannot take your call"), "who is not known is not waited for: {answer}");
+}
+
+#[tokio::test]
+async fn a_socket_that_cannot_be_taken_while_the_table_is_away_may_come_again() {
+    for (out_of_reach, code) in [(true, 1011), (false, 1008)] {
+        let bare = Bare::start(Setup::default()).await;
+        let call_sid = "CA0123456789abcdef0123456789abcdef";
+        bare.table.out_of_reach.store(out_of_reach, Ordering::SeqCst);
+        let url = format!("{}/relay/{call_sid}", bare.url.replace("http:", "ws:"));
+        let mut socket = socket::to(&url, call_sid, Some(&sign(AUTH_TOKEN, &url, &[]))).await.unwrap();
+        socket.set_up().await;
+        assert_eq!(socket.close_code().await, code);
+    }
 }

@@ -43,7 +43,12 @@ pub(crate) fn relay_url(stage: &Stage, call_sid: &str) -> String {
 
 /// Opens a socket with whatever signature is given; fails with the status of the refusal.
 pub(crate) async fn handshake(stage: &Stage, call_sid: &str, signature: Option<&str>) -> Result<Socket, u16> {
-    let mut request = relay_url(stage, call_sid).into_client_request().expect("an address");
+    to(&relay_url(stage, call_sid), call_sid, signature).await
+}
+
+/// The same at any address.
+pub(crate) async fn to(url: &str, call_sid: &str, signature: Option<&str>) -> Result<Socket, u16> {
+    let mut request = url.into_client_request().expect("an address");
     if let Some(signature) = signature {
         let signature = signature.parse().expect("a signature fits a header");
         request.headers_mut().insert("x-twilio-signature", signature);

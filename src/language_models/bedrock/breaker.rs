@@ -21,6 +21,9 @@ const FAILURES: usize = 5;
 /// How long a model is left alone before one request finds out whether it answers again.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
+/// Who probed was interrupted, or another model was faster: the next one probes after this time.
+const NEXT_PROBE: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub(super) struct Breakers {
     circuits: Mutex<HashMap<String, Circuit>>,
@@ -33,10 +36,13 @@ enum Circuit {
         recent: VecDeque<Request>,
     },
     Open {
+        since: Instant,
         until: Instant,
     },
     /// One request finds out whether the model answers again.
-    Probing,
+    Probing {
+        since: Instant,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +58,7 @@ pub(super) struct Ticket {
     breakers: Arc<Breakers>,
     model: String,
     kind: Kind,
+    admitted_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +77,14 @@ impl Breakers {
     pub(super) fn admit(self: &Arc<Self>, model: &str) -> Option<Ticket> {
         let kind = match self.lock().get_mut(model) {
             None | Some(Circuit::Closed { .. }) => Kind::Plain,
-            Some(circuit @ Circuit::Open { .. }) if circuit.has_cooled_down() => {
-                *circuit = Circuit::Probing;
+            Some(circuit) => {
+                let Circuit::Open { since, until } = *circuit else { return None };
+                if until > Instant::now() {
+                    return None;
+                }
+                *circuit = Circuit::Probing { since };
                 Kind::Probe
             }
-            Some(Circuit::Open { .. } | Circuit::Probing) => return None,
         };
         Some(self.ticket(model, kind))
     }
@@ -90,14 +100,17 @@ impl Breakers {
     }
 
     fn ticket(self: &Arc<Self>, model: &str, kind: Kind) -> Ticket {
-        Ticket { breakers: Arc::clone(self), model: model.to_owned(), kind }
+        Ticket { breakers: Arc::clone(self), model: model.to_owned(), kind, admitted_at: Instant::now() }
     }
 
-    fn answered(&self, model: &str) {
+    fn answered(&self, model: &str, admitted_at: Instant) {
         let mut circuits = self.lock();
         let circuit = circuits.entry(model.to_owned()).or_default();
-        if let Circuit::Closed { recent } = circuit {
-            return note(recent, false);
+        match circuit {
+            Circuit::Closed { recent } => return note(recent, false),
+            // An answer to what was asked before the circuit opened says nothing of the model as it is now.
+            Circuit::Open { since, .. } | Circuit::Probing { since } if admitted_at < *since => return,
+            Circuit::Open { .. } | Circuit::Probing { .. } => {}
         }
         *circuit = Circuit::default();
         drop(circuits);
@@ -107,14 +120,15 @@ impl Breakers {
     fn failed(&self, model: &str, error: ModelFailureKind, kind: Kind) {
         let mut circuits = self.lock();
         let circuit = circuits.entry(model.to_owned()).or_default();
-        let until = Instant::now() + COOL_DOWN;
+        let now = Instant::now();
+        let opened = Circuit::Open { since: now, until: now + COOL_DOWN };
         match circuit {
             Circuit::Closed { recent } => {
                 note(recent, true);
                 if !is_failing(recent) {
                     return;
                 }
-                *circuit = Circuit::Open { until };
+                *circuit = opened;
                 drop(circuits);
                 self.metrics.count(Counter::ModelBreakerOpened);
                 warn!(
@@ -123,16 +137,19 @@ impl Breakers {
                     "a model fails too often, and others are asked for a while"
                 );
             }
-            Circuit::Probing if kind == Kind::Probe => *circuit = Circuit::Open { until },
+            Circuit::Probing { .. } if kind == Kind::Probe => *circuit = opened,
             // Begun before the circuit opened, or asked for want of others.
-            Circuit::Open { .. } | Circuit::Probing => {}
+            Circuit::Open { .. } | Circuit::Probing { .. } => {}
         }
     }
 
-    /// The probe came to nothing, so that the next request may be one.
+    /// The probe came to nothing, so that another request may be one; not at once, or a model that hangs would be asked
+    /// all the time.
     fn probe_was_dropped(&self, model: &str) {
-        if let Some(circuit @ Circuit::Probing) = self.lock().get_mut(model) {
-            *circuit = Circuit::Open { until: Instant::now() };
+        if let Some(circuit) = self.lock().get_mut(model)
+            && let Circuit::Probing { since } = *circuit
+        {
+            *circuit = Circuit::Open { since, until: Instant::now() + NEXT_PROBE };
         }
     }
 
@@ -147,16 +164,10 @@ impl Default for Circuit {
     }
 }
 
-impl Circuit {
-    fn has_cooled_down(&self) -> bool {
-        matches!(self, Self::Open { until } if *until <= Instant::now())
-    }
-}
-
 impl Ticket {
     pub(super) fn answered(mut self) {
         self.kind = Kind::Settled;
-        self.breakers.answered(&self.model);
+        self.breakers.answered(&self.model, self.admitted_at);
     }
 
     pub(super) fn failed(mut self, error: ModelFailureKind) {
@@ -257,6 +268,21 @@ mod tests {
         fail(&breakers, FAILURES);
         advance(COOL_DOWN).await;
         drop(breakers.admit(MODEL));
+        assert!(breakers.admit(MODEL).is_none(), "a model that hangs would be asked all the time");
+        advance(NEXT_PROBE).await;
         assert!(breakers.admit(MODEL).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_from_before_it_opened_does_not_close_the_circuit() {
+        let (breakers, _) = breakers();
+        let straggler = breakers.admit(MODEL).expect("it is closed");
+        advance(Duration::from_millis(500)).await;
+        fail(&breakers, FAILURES);
+        straggler.answered();
+        assert!(breakers.admit(MODEL).is_none());
+        advance(Duration::from_secs(1)).await;
+        breakers.insist(MODEL).answered();
+        assert!(breakers.admit(MODEL).is_some(), "this one was asked since");
     }
 }

@@ -28,6 +28,10 @@ pub(super) struct Backlog {
     call_sid: Box<str>,
     state: Mutex<State>,
     changed: Notify,
+    /// It is to be written at once.
+    urged: Notify,
+    /// Less waits than before.
+    settled: Notify,
     metrics: Metrics,
     journals: Journals,
     _registration: Registration,
@@ -40,6 +44,8 @@ struct State {
     standing: Taking,
     because: EndedBecause,
     claimed: bool,
+    /// Until then somebody waits for it to be written.
+    urged_until: Option<Instant>,
     lost: u64,
     /// Nothing more comes, since then.
     complete: Option<Instant>,
@@ -93,6 +99,7 @@ impl Backlog {
             standing: Taking::Everything,
             because: EndedBecause::Lost,
             claimed: false,
+            urged_until: None,
             lost: 0,
             complete: None,
         };
@@ -100,6 +107,8 @@ impl Backlog {
             call_sid: call_sid.into(),
             state: Mutex::new(state),
             changed: Notify::new(),
+            urged: Notify::new(),
+            settled: Notify::new(),
             metrics: metrics.clone(),
             journals,
             _registration: place,
@@ -157,10 +166,39 @@ impl Backlog {
     /// The call is ours.
     pub(super) fn claimed(&self) {
         self.lock().claimed = true;
+        self.settled.notify_waiters();
     }
 
     pub(super) fn is_claimed(&self) -> bool {
         self.lock().claimed
+    }
+
+    /// Has it written without any pause worth mentioning until then. Returns whether something waits to be written.
+    pub(super) fn urge(&self, until: Instant) -> bool {
+        let mut state = self.lock();
+        state.urged_until = Some(until);
+        self.urged.notify_one();
+        state.is_behind()
+    }
+
+    pub(super) fn is_urged(&self) -> bool {
+        self.lock().urged_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits until the backlog is urged; for its writer.
+    pub(super) async fn urged(&self) {
+        self.urged.notified().await;
+    }
+
+    /// Waits until all messages that came so far, and that the call is ours, are in the table or will never be.
+    pub(super) async fn caught_up(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if !self.lock().is_behind() {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Nothing more comes: the session is over.
@@ -204,6 +242,7 @@ impl Backlog {
     pub(super) fn written(&self) {
         let gone = self.lock().entries.pop_front();
         self.no_longer_waits(u64::from(gone.is_some()));
+        self.settled.notify_waiters();
     }
 
     /// These traces are in the table, or will never be.
@@ -225,14 +264,14 @@ impl Backlog {
 
     /// Another owner has the call: what is said here counts no more. Returns how many messages are lost by that.
     pub(super) fn fence(&self) -> u64 {
-        let (gone, messages) = {
-            let mut state = self.lock();
-            state.standing = Taking::Observations;
-            let gone = state.entries.len();
-            (gone, state.entries.drain(..).filter(|waiting| matches!(waiting.what, Entry::Turn(_))).count())
-        };
+        let mut state = self.lock();
+        state.standing = Taking::Observations;
+        let gone = state.entries.len();
+        let lost = state.drain_messages();
+        drop(state);
         self.no_longer_waits(gone as u64);
-        messages as u64
+        self.settled.notify_waiters();
+        lost
     }
 
     /// Since when the oldest entry has been waiting.
@@ -246,12 +285,12 @@ impl Backlog {
             let mut state = self.lock();
             state.standing = Taking::Nothing;
             let (waited, traces) = (state.entries.len(), state.traces.drain(..).count());
-            let is_message = |waiting: &Waiting<Entry>| !matches!(waiting.what, Entry::Mark(_));
-            let entries = state.entries.drain(..).filter(is_message).count();
+            let entries = state.drain_messages();
             self.no_longer_waits(waited as u64);
             self.traces_gone(traces as u64);
-            (entries as u64, traces as u64)
+            (entries, traces as u64)
         };
+        self.settled.notify_waiters();
         (entries, traces)
     }
 
@@ -306,6 +345,17 @@ impl Drop for Backlog {
 impl State {
     fn is_full(&self) -> bool {
         self.entries.len() + self.traces.len() >= ROOM
+    }
+
+    /// Whether something of the call, and be it that it is ours, is still to be written.
+    fn is_behind(&self) -> bool {
+        self.standing == Taking::Everything && !(self.claimed && self.entries.is_empty())
+    }
+
+    /// Takes away what waits, and counts it but for the marks.
+    fn drain_messages(&mut self) -> u64 {
+        let is_message = |waiting: &Waiting<Entry>| !matches!(waiting.what, Entry::Mark(_));
+        self.entries.drain(..).filter(is_message).count() as u64
     }
 
     fn lose(&mut self) -> Push {

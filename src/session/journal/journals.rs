@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::error;
 
 use super::backlog::{Backlog, open};
@@ -25,6 +25,8 @@ const SHED_AT_ONCE: usize = 256;
 const LIVE_AT_ONCE: usize = 16;
 const OVER_AT_ONCE: usize = 4;
 const LANE_PATIENCE: Duration = Duration::from_secs(30);
+/// A call that goes on needs what is not written yet. So long its writer tries without a pause.
+const URGENCY: Duration = Duration::from_secs(5);
 
 /// Cheap to clone; clones are the same.
 #[derive(Clone, Debug)]
@@ -90,6 +92,24 @@ impl Journals {
     /// Whether every call that is over is written to its end, and none goes on.
     pub fn are_closed(&self) -> bool {
         self.0.lock().backlogs.is_empty()
+    }
+
+    /// Has all that waits of a call written at once, because it goes on: for some seconds its writers neither pause nor stand
+    /// behind those of other calls. Returns whether anything waits.
+    pub fn urge(&self, call_sid: &str) -> bool {
+        let until = Instant::now() + URGENCY;
+        let mut waits = false;
+        for backlog in self.of(call_sid) {
+            waits |= backlog.urge(until);
+        }
+        waits
+    }
+
+    /// Waits until everything that was said in a call so far is written. That may take for ever.
+    pub async fn caught_up(&self, call_sid: &str) {
+        for backlog in self.of(call_sid) {
+            backlog.caught_up().await;
+        }
     }
 
     /// The process goes: what still waits is lost, which is counted and said. Returns how many messages that were.
@@ -158,6 +178,11 @@ impl Journals {
 
     pub(super) fn no_longer_waits(&self, entries: u64) {
         self.0.waiting.fetch_sub(entries, Ordering::Relaxed);
+    }
+
+    /// A call has more than one when its sessions follow each other faster than they are written.
+    fn of(&self, call_sid: &str) -> Vec<Arc<Backlog>> {
+        self.backlogs().into_iter().filter(|backlog| backlog.call_sid() == call_sid).collect()
     }
 
     fn backlogs(&self) -> Vec<Arc<Backlog>> {

@@ -1,6 +1,7 @@
 //! Journals before a table in trouble, in paused time.
 
-mod ending;
+mod bounds;
+mod taking_over;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -336,28 +337,6 @@ async fn the_oldest_telemetry_goes_before_any_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_calls_together_have_a_bound_too() {
-    let table = Table::new(outage(FIVE_MINUTES));
-    let ports = ports(&table, Journals::with_room_for(6));
-    let (first, second) = (claimed("CA1", &ports), claimed("CA2", &ports));
-    for id in 0..3 {
-        first.observe(trace(id));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        second.observe(trace(id));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    assert_eq!(ports.journals.waiting(), 6);
-    for sequence in 0..8 {
-        second.write(turn(sequence));
-    }
-    assert_eq!(ports.metrics.value(Counter::TelemetryShed), 6);
-    assert_eq!((ports.metrics.value(Counter::JournalLost), ports.journals.waiting()), (2, 6));
-    second.written().await;
-    assert_eq!(table.turns("CA2"), [0, 1, 2, 3, 4, 5]);
-    drop(first);
-}
-
-#[tokio::test(start_paused = true)]
 async fn telemetry_costs_one_request_for_ten_turns_and_waits_for_no_more_than_half_a_minute() {
     let table = Table::new(|_, _| Answer::Done);
     let ports = ports(&table, Journals::default());
@@ -436,6 +415,50 @@ async fn an_owner_that_was_overtaken_writes_no_more_but_what_it_observed() {
     assert_eq!(table.writes(), [Write::Turn("CA1".to_owned(), 0), Write::Traces(vec![7])]);
     assert_eq!(
         (ports.metrics.value(Counter::JournalFenced), ports.metrics.value(Counter::JournalLost)),
-        (1, 3)
+        (1, 3),
+        "what was waiting will never be written"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_is_reached_when_everything_before_it_is_written() {
+    let table = Table::new(outage(10));
+    let ports = ports(&table, Journals::default());
+    let journal = claimed("CA1", &ports);
+    (0..3).for_each(|sequence| journal.write(turn(sequence)));
+    let mark = journal.mark();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(!mark.is_cancelled());
+    mark.cancelled().await;
+    assert_eq!(table.turns("CA1"), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_can_never_be_claimed_says_so() {
+    let table = Table::new(outage(u64::MAX));
+    let ports = ports(&table, Journals::default());
+    let journal = answered("CA1", &ports);
+    journal.write(turn(0));
+    journal.observe(trace(0));
+    let began = Instant::now();
+    journal.written().await;
+    assert!((AFTER_THE_CALL..AFTER_THE_CALL + Duration::from_secs(10)).contains(&began.elapsed()));
+    let counted = [Counter::JournalUnclaimed, Counter::JournalLost, Counter::TelemetryShed];
+    assert_eq!(counted.map(|counter| ports.metrics.value(counter)), [1, 1, 1]);
+    assert_eq!(ports.journals.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_still_waits_when_the_process_goes_is_counted() {
+    let table = Table::new(outage(u64::MAX));
+    let ports = ports(&table, Journals::default());
+    let (one, other) = (claimed("CA1", &ports), answered("CA2", &ports));
+    one.write(turn(0));
+    one.observe(trace(0));
+    other.write(turn(0));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!((ports.journals.waiting(), ports.journals.abandon(), ports.journals.waiting()), (3, 2, 0));
+    let counted = [Counter::JournalUnclaimed, Counter::JournalLost, Counter::TelemetryShed];
+    assert_eq!(counted.map(|counter| ports.metrics.value(counter)), [1, 2, 1]);
+    assert_eq!(ports.journals.abandon(), 0, "nothing is counted twice");
 }

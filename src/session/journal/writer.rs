@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use voice_core::ports::{Claim, EndedBecause, Ownership, Session, StoreError, StoreErrorKind, TurnTrace};
@@ -50,6 +51,10 @@ enum Never {
     /// It was out of reach for too long.
     TooLate,
 }
+
+/// Too many others write; leave to do so did not come in time.
+#[derive(Debug)]
+struct NotYet;
 
 impl Writer {
     pub(super) fn new(backlog: Arc<Backlog>, ports: Ports, leave: CancellationToken) -> Self {
@@ -114,10 +119,7 @@ impl Writer {
 
     /// Sends telemetry once; messages that come meanwhile must not wait for it.
     async fn observe(&mut self, traces: &[TurnTrace]) {
-        let permit = match self.pace {
-            Pace::Even => None,
-            Pace::Behind { .. } => self.ports.journals.enter(Lane::Live).await,
-        };
+        let permit = self.permit(Lane::Live).await;
         let sent = self.ports.store.write_traces(self.backlog.call_sid(), traces).await;
         drop(permit);
         match sent {
@@ -157,8 +159,9 @@ impl Writer {
     /// Another owner has the call. What was observed until the session has gone is still written.
     async fn fenced(&mut self) {
         self.ports.metrics.count(Counter::JournalFenced);
-        warn!(call.sid = %self.backlog.call_sid(), "another owner has taken the call");
-        self.ports.metrics.add(Counter::JournalLost, self.backlog.fence());
+        let lost = self.backlog.fence();
+        self.ports.metrics.add(Counter::JournalLost, lost);
+        warn!(call.sid = %self.backlog.call_sid(), lost, "another owner has taken the call");
         self.leave.cancel();
         while self.backlog.complete_since().is_none() {
             self.backlog.changed().await;
@@ -213,11 +216,19 @@ impl Writer {
         Fut: Future<Output = Result<T, StoreError>>,
     {
         let lane = if self.backlog.complete_since().is_some() { Lane::Over } else { Lane::Live };
-        let _permit = match self.pace {
-            Pace::Even => None,
-            Pace::Behind { .. } => Some(self.ports.journals.enter(lane).await?),
-        };
+        let _permit = self.permit(lane).await.ok()?;
         Some(attempt(self.ports.clone(), Arc::clone(&self.backlog)).await)
+    }
+
+    /// Leave to write. None is needed by a writer that keeps up, or for whom somebody waits.
+    async fn permit(&self, lane: Lane) -> Result<Option<SemaphorePermit<'_>>, NotYet> {
+        match self.pace {
+            Pace::Behind { .. } if !self.backlog.is_urged() => tokio::select! {
+                permit = self.ports.journals.enter(lane) => permit.map(Some).ok_or(NotYet),
+                () = self.backlog.urged() => Ok(None),
+            },
+            Pace::Even | Pace::Behind { .. } => Ok(None),
+        }
     }
 
     async fn wait_for_table(&mut self, failure: &StoreError) -> Result<(), Never> {
@@ -238,8 +249,9 @@ impl Writer {
         if give_up_at.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Never::TooLate);
         }
+        let pause = if self.backlog.is_urged() { pause.min(FIRST_PAUSE) } else { pause };
         // After an outage not all writers come at once.
-        sleep(jittered(pause)).await;
+        let _ = timeout(jittered(pause), self.backlog.urged()).await;
         Ok(())
     }
 }

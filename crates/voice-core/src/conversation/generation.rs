@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::patience::Patience;
 use super::rescue::Rescuers;
+use super::tool_runs::Waiter;
 use super::{Action, Arguments, Conversation, EndReason, Phase};
 use crate::history::Sequence;
 use crate::message::{GenerationId, ToolCall, ToolCallId};
@@ -45,6 +46,17 @@ impl Generation {
 impl Conversation {
     /// Asks the model to answer. A call that has cost what it may gets no answer to new words, only the end.
     pub(super) fn generate(&mut self, now: Instant, round: u32, actions: &mut Vec<Action>) {
+        self.generate_after(now, round, Patience::new(now), actions);
+    }
+
+    /// The same for a caller who has been waiting already, while tools ran.
+    pub(super) fn generate_after(
+        &mut self,
+        now: Instant,
+        round: u32,
+        patience: Patience,
+        actions: &mut Vec<Action>,
+    ) {
         self.interrupted_at = None;
         if round == 0 && self.tokens_are_spent() {
             return self.close(now, EndReason::BudgetSpent, self.sentences().limit.clone(), actions);
@@ -54,7 +66,7 @@ impl Conversation {
             id,
             round,
             filter: SpeechFilter::default(),
-            patience: Patience::new(now),
+            patience,
             message: None,
             tool_calls: Vec::new(),
         });
@@ -163,7 +175,8 @@ impl Conversation {
         }
         self.history.close_agent(calls.iter().map(|(call, _)| call.clone()).collect());
         self.end_talk_cycle(actions);
-        self.run_tools(now, generation.id, generation.round, calls, actions);
+        let Generation { id, round, patience, .. } = generation;
+        self.run_tools(now, Waiter { generation: id, round, patience }, calls, actions);
     }
 
     /// The model did not answer: the caller hears a sentence instead.

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use super::patience::Patience;
+use super::tool_runs::Waiter;
 use super::{Action, Arguments, Conversation, Phase};
 use crate::message::{ToolCall, ToolCallId};
 use crate::use_case::KeypadHandler;
@@ -124,7 +126,8 @@ impl Conversation {
             self.end_talk_cycle(actions);
         }
         if let Some(call) = call {
-            self.run_tools(now, generation, 0, vec![(call, Arguments::Sound)], actions);
+            let waiter = Waiter { generation, round: 0, patience: Patience::new(now) };
+            self.run_tools(now, waiter, vec![(call, Arguments::Sound)], actions);
         }
     }
 

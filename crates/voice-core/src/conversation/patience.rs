@@ -1,4 +1,5 @@
-//! How long a caller bears the silence of a model that was asked, before it says anything and in the middle of its answer.
+//! How long a caller bears the silence of a model that was asked, before it says anything, in the middle of its answer, and
+//! while tools run that it has asked for.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ impl Patience {
     }
 
     /// Whether the caller is to be told to wait; `silent` when nothing is playing.
-    fn is_over(&mut self, now: Instant, silent: bool) -> bool {
+    pub(super) fn is_over(&mut self, now: Instant, silent: bool) -> bool {
         if self.ends() > now {
             return false;
         }

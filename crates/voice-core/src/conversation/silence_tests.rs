@@ -119,7 +119,7 @@ fn work_and_entry_and_speech_are_no_silence() {
     let mut stage = answered();
     stage.say("Order.").call(1, "a", "order", "{}").finish(1);
     assert_eq!(stage.wait(1500).spoken(), "One moment, please.", "only what a tool run asks for");
-    assert_eq!(stage.wait(8000).spoken(), "");
+    assert_eq!(stage.wait(8000).spoken(), "One moment, please.", "the same again, and no question");
     let mut stage = answered();
     for key in ['5', '6', '7', '8', '9'] {
         assert_eq!(stage.key(key).wait(1200).spoken(), "");
@@ -187,4 +187,20 @@ fn nothing_is_asked_where_nobody_wants_it() {
     let mut stage = Stage::new();
     stage.turn(0, "Hours?", "At nine.");
     assert_eq!(stage.next_deadline(), None);
+}
+
+#[test]
+fn a_turn_of_several_steps_is_silent_no_longer_than_one() {
+    let mut stage = answered();
+    stage.say("Order.");
+    assert_eq!(stage.wait(3400).spoken(), "");
+    stage.call(1, "a", "order", "{}").finish(1);
+    assert_eq!(
+        stage.wait(100).spoken(),
+        "One moment, please.",
+        "three and a half seconds, whoever took them"
+    );
+    stage.played("One moment, please.").wait(1300).outcome(1, "a");
+    assert_eq!(stage.wait(2000).spoken(), "");
+    assert_eq!(stage.wait(3500).spoken(), "One moment, please.");
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::effects::{Aftermath, Turn};
 use super::generation::MAX_TOOL_ROUNDS;
+use super::patience::Patience;
 use super::{Action, Arguments, Conversation, Phase};
 use crate::message::{GenerationId, Message, OutcomeStatus, RunId, ToolCall, ToolOutcome};
 use crate::ports::ToolResult;
@@ -23,6 +24,17 @@ pub(super) struct ToolRuns {
     words: String,
     farewell: Farewell,
     filler: Filler,
+    /// How long the caller has been without a word, from before the tools began.
+    patience: Patience,
+}
+
+/// Who waits for the outcomes of a message's tools.
+#[derive(Clone, Copy)]
+pub(super) struct Waiter {
+    pub(super) generation: GenerationId,
+    /// How often tools have run since the caller last spoke.
+    pub(super) round: u32,
+    pub(super) patience: Patience,
 }
 
 /// What follows when all runs have an outcome.
@@ -97,7 +109,8 @@ impl ToolRuns {
             Filler::Due(due) | Filler::Postponed(due) if self.is_waited_for() => Some(due),
             Filler::Due(_) | Filler::Postponed(_) | Filler::Done => None,
         };
-        runs.chain(filler).min()
+        let patience = self.is_waited_for().then(|| self.patience.ends());
+        runs.chain(filler).chain(patience).min()
     }
 
     /// Whether the caller waits for a run. One that is held back waits for the caller.
@@ -153,11 +166,11 @@ impl Conversation {
     pub(super) fn run_tools(
         &mut self,
         now: Instant,
-        generation: GenerationId,
-        round: u32,
+        waiter: Waiter,
         calls: Vec<(ToolCall, Arguments)>,
         actions: &mut Vec<Action>,
     ) {
+        let Waiter { generation, round, patience } = waiter;
         let wordless = matches!(self.history.last(), Some(Message::Agent { text, .. }) if text.is_empty());
         let mut runs = ToolRuns {
             generation,
@@ -167,6 +180,7 @@ impl Conversation {
             words: String::new(),
             farewell: if wordless { Farewell::Missing } else { Farewell::Said },
             filler: Filler::Due(now + FILLER_AFTER),
+            patience,
         };
         for (call, arguments) in calls {
             let state = match self.admit(round, &call, arguments) {
@@ -296,6 +310,7 @@ impl Conversation {
     pub(super) fn tool_deadlines(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.release_terminal_runs(now, actions);
         let idle = self.voice.is_idle();
+        let silent = self.voice.heard_at_latest(now) <= now;
         let Phase::RunningTools(runs) = &mut self.phase else {
             return;
         };
@@ -314,8 +329,19 @@ impl Conversation {
                 Filler::Due(_) | Filler::Postponed(_) | Filler::Done => {}
             }
         }
+        self.bridge_tools_silence(now, silent, actions);
         self.hold_back_after_failure(actions);
         self.go_on_when_settled(now, actions);
+    }
+
+    /// Tells the caller to wait once more when the tools have kept them without a word for too long.
+    fn bridge_tools_silence(&mut self, now: Instant, silent: bool, actions: &mut Vec<Action>) {
+        if let Phase::RunningTools(runs) = &mut self.phase
+            && runs.is_waited_for()
+            && runs.patience.is_over(now, silent)
+        {
+            self.say_aside(now, self.sentences().waiting.clone(), actions);
+        }
     }
 
     fn say_filler(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -323,6 +349,7 @@ impl Conversation {
             return;
         };
         runs.filler = Filler::Done;
+        runs.patience.renew(now);
         let filler = runs.runs.iter().find_map(|run| match &run.state {
             RunState::Running { tool, .. } => tool.filler.clone(),
             RunState::Held { .. } | RunState::Settled(_) => None,
@@ -366,11 +393,13 @@ impl Conversation {
             RunState::Held { .. } | RunState::Running { .. } => None,
         });
         self.history.push_outcomes(outcomes.collect(), &runs.words);
-        let (then, spoke, round) = (runs.then, !runs.words.is_empty(), runs.round);
+        let (then, spoke, round, patience) = (runs.then, !runs.words.is_empty(), runs.round, runs.patience);
         self.phase = Phase::Listening;
-        if then == Then::Answer {
+        match then {
             // New words of the caller begin a new turn.
-            self.generate(now, if spoke { 0 } else { round + 1 }, actions);
+            Then::Answer if spoke => self.generate(now, 0, actions),
+            Then::Answer => self.generate_after(now, round + 1, patience, actions),
+            Then::Listen => {}
         }
     }
 }

@@ -92,16 +92,12 @@ impl Listener for GatedListener {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was not set");
             }
-            match self.gate.admit() {
-                Some(standing) => {
-                    let reset = Box::pin(standing.cancelled_owned());
-                    return (Connection { stream, reset }, address);
-                }
-                None => {
-                    self.gate.note_held_back();
-                    reset_when_dropped(&stream);
-                }
+            if let Some(standing) = self.gate.admit() {
+                let reset = Box::pin(standing.cancelled_owned());
+                return (Connection { stream, reset }, address);
             }
+            self.gate.note_held_back();
+            reset_when_dropped(&stream);
         }
     }
 
