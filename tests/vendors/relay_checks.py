@@ -3,7 +3,7 @@
 import websocket
 
 from relay_call import RelayCall
-from stage import REQUEST_LIMIT_S, Stage, expect
+from stage import REQUEST_LIMIT_S, Stage, expect, expect_refusal
 
 
 def check_handshake(stage: Stage) -> None:
@@ -21,7 +21,7 @@ def check_handshake(stage: Stage) -> None:
         try:
             websocket.create_connection(url, header=lines, timeout=REQUEST_LIMIT_S).close()
         except websocket.WebSocketBadStatusException as refused:
-            expect(f"signature {what}", 403, refused.status_code)
+            expect_refusal(f"signature {what}", refused.status_code)
         else:
             raise AssertionError(f"signature {what}: expected 403, got a socket")
 

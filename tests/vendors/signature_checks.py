@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import requests
 from twilio.request_validator import RequestValidator
 
-from stage import REQUEST_LIMIT_S, Stage, expect, new_call
+from stage import REQUEST_LIMIT_S, Stage, expect, expect_refusal, new_call
 
 
 class Form(dict):
@@ -36,7 +36,7 @@ def check_posts(stage: Stage) -> None:
         for name in form:
             changed = Form(form, **{name: "changed"})
             refused = requests.post(url, data=changed, headers=signed, timeout=REQUEST_LIMIT_S)
-            expect(f"{what}, {name} changed", 403, refused.status_code)
+            expect_refusal(f"{what}, {name} changed", refused.status_code)
 
 
 def check_gets(stage: Stage) -> None:
@@ -47,7 +47,7 @@ def check_gets(stage: Stage) -> None:
         expect_answer(what, requests.get(url, headers=signed, timeout=REQUEST_LIMIT_S))
         for changed in (url.replace("From=", "From=1"), f"{url}&more=1", url.rpartition("&")[0]):
             refused = requests.get(changed, headers=signed, timeout=REQUEST_LIMIT_S)
-            expect(f"{what} as {changed}", 403, refused.status_code)
+            expect_refusal(f"{what} as {changed}", refused.status_code)
 
 
 def check_post_with_query(stage: Stage) -> None:
@@ -57,7 +57,7 @@ def check_post_with_query(stage: Stage) -> None:
     expect_answer("signed", requests.post(url, data=form, headers=signed, timeout=REQUEST_LIMIT_S))
     other = url.replace("acme", "other")
     refused = requests.post(other, data=form, headers=signed, timeout=REQUEST_LIMIT_S)
-    expect("another query", 403, refused.status_code)
+    expect_refusal("another query", refused.status_code)
 
 
 def check_port(stage: Stage) -> None:
@@ -83,7 +83,7 @@ def check_strangers(stage: Stage) -> None:
         }
         for what, headers in strangers.items():
             refused = requests.post(url, data=form, headers=headers, timeout=REQUEST_LIMIT_S)
-            expect(f"{what} at {path}", 403, refused.status_code)
+            expect_refusal(f"{what} at {path}", refused.status_code)
 
 
 def expect_answer(what: str, answer: requests.Response) -> None:

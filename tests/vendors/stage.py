@@ -161,6 +161,11 @@ def expect(what: str, expected: object, actual: object) -> None:
     assert expected == actual, f"{what}: expected {expected!r}, got {actual!r}"
 
 
+def expect_refusal(what: str, status: int) -> None:
+    """Fails unless a request was refused. Who is refused too often in a row is told so instead of why."""
+    assert status in (403, 429), f"{what}: expected 403 or 429, got {status}"
+
+
 def new_call(**params: str) -> dict[str, str]:
     """The parameters of a call's first webhook, with a CallSid of its own."""
     call = {

@@ -64,6 +64,7 @@ def check_relay(stage: Stage) -> None:
     for language in LANGUAGES:
         relay.language(**language)
     relay.parameter(name="callSid", value=call_sid)
+    relay.parameter(name="epoch", value="0")
     relay.parameter(name="useCase", value=USE_CASE)
     expect("TwiML", tree(ET.fromstring(response.to_xml())), tree(ET.fromstring(ours)))
 
