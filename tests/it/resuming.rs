@@ -29,9 +29,18 @@ async fn a_call_goes_on_at_another_service_as_it_was() {
     let connected = |event: &CallEvent| matches!(event, CallEvent::Connected { .. }).then_some(());
     call.wait_for(SOON, connected).await.unwrap();
     bedrock(&two.first).script(Answer::text("Yes."));
-    assert_eq!(ask(&mut call, "Every day?").await, "Yes.", "nothing was lost, so nothing is said about it");
-    let told = dialogue(&bedrock(&two.first).requests().pop().unwrap());
-    assert_eq!(told, ["user: When do you open?", "assistant: At nine.", "user: Every day?"]);
+    let mut answer = ask(&mut call, "Every day?").await;
+    // The line may be lost before the report that the last clause was played. Then it counts as unheard, and the agent
+    // says that it is back.
+    let reported = answer == "Yes.";
+    if !reported {
+        assert!(answer.contains("I'm back"), "{answer}");
+        answer = call.agent_turn(SOON).await.unwrap();
+    }
+    assert_eq!(answer, "Yes.");
+    let told = dialogue(&bedrock(&two.first).requests().pop().unwrap()).join(" / ");
+    assert!(told.starts_with("user: When do you open?") && told.ends_with("Every day?"), "{told}");
+    assert!(!reported || told.contains("assistant: At nine."), "{told}");
     assert_eq!(two.second.metrics.value(Counter::SessionsStarted), 1);
     call.hang_up().await.unwrap();
     two.finish().await;
