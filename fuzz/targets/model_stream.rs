@@ -20,7 +20,7 @@ use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use futures_util::StreamExt;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
-use trunkline::language_models::bedrock::{Bedrock, Deadlines};
+use trunkline::language_models::bedrock::{Bedrock, BedrockParts, Clients, Deadlines};
 use trunkline::metrics::Metrics;
 use voice_core::message::{GenerationId, Message as Said};
 use voice_core::ports::{CallContext, Direction, GenerationRequest, LanguageModel, ModelEvent};
@@ -119,7 +119,13 @@ fn model() -> Bedrock {
         .build();
     let patience = Duration::from_secs(1);
     let deadlines = Deadlines { first_token: patience, next_token: patience };
-    Bedrock::new(vec![Client::from_conf(config)], deadlines, Metrics::default())
+    Bedrock::new(BedrockParts {
+        clients: Clients::of(Client::from_conf(config)),
+        deadlines,
+        hedge_after: None,
+        default_model: None,
+        metrics: Metrics::default(),
+    })
 }
 
 fn request() -> GenerationRequest {

@@ -56,6 +56,15 @@ impl Clients {
         Self { pools: pools.collect(), credentials }
     }
 
+    /// One pool, whatever it is connected to.
+    #[cfg(feature = "fuzzing")]
+    pub fn of(client: Client) -> Self {
+        Self {
+            pools: vec![Pool { client, used_at: Mutex::default() }],
+            credentials: CredentialsCache::default(),
+        }
+    }
+
     /// The same call always begins with the same pool, so that its connection is warm after the first turn. `hops` leads to
     /// others: a connection that died without a sign would make every attempt on it wait in vain.
     pub(super) fn pool_for(&self, call_sid: &str, hops: usize) -> Option<&Pool> {
